@@ -1,0 +1,37 @@
+# Every target is one line that calls a real tool. `make help` lists them.
+PYTHON ?= python3
+V := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup lint types unit format lock openapi clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
+
+demo: ## a hub and two trusts on this machine train on real images (KEEP=1 leaves them up)
+	@$(PYTHON) services/flipctl/bootstrap.py demo && exec $(V)/flipctl demo $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+test: setup lint types unit ## set up, then run every check and test
+
+setup: ## the virtual environment and what the tests need
+	@$(PYTHON) services/flipctl/bootstrap.py dev
+
+lint: ## style and common mistakes
+	$(V)/ruff check . && $(V)/ruff format --check .
+
+types: ## strict types
+	$(V)/mypy services benchmarks
+
+unit: ## every test, with coverage of services/
+	$(V)/coverage erase && $(V)/python -m pytest --cov=services --cov-report= && $(V)/coverage report --skip-covered
+
+format: ## write the code in the one format
+	$(V)/ruff check --fix-only . && $(V)/ruff format .
+
+lock: ## resolve constraints.txt anew
+	$(V)/python -m flipctl.lock
+
+openapi: ## write docs/openapi.json from the code
+	$(V)/python -m flip_hub openapi --output docs/openapi.json
+
+clean: ## remove the virtual environment, caches and demo data
+	rm -rf .venv .flip .mypy_cache .pytest_cache .ruff_cache .hypothesis build htmlcov services/*.egg-info services/flip/src/*.egg-info

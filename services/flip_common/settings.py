@@ -1,0 +1,91 @@
+"""Typed settings from the environment or an env file: unknown or malformed values are refused by name."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flip_common.logs import register_secrets
+
+TYPO_CUTOFF = 0.92
+# Read by one FLIP service or another, so never a misspelling of a neighbour's name.
+SHARED_NAMES = frozenset(
+    {
+        "AES_KEY_BASE64",
+        "INTERNAL_SERVICE_KEY",
+        "INTERNAL_SERVICE_KEY_HASH",
+        "INTERNAL_SERVICE_KEY_HEADER",
+        "TRUST_API_KEY",
+        "TRUST_API_KEYS",
+        "TRUST_API_KEY_HASHES",
+        "TRUST_API_KEY_HEADER",
+        "TRUST_INTERNAL_SERVICE_KEY",
+        "TRUST_INTERNAL_SERVICE_KEY_HEADER",
+    }
+)
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the text has one line a problem, names the setting and the remedy."""
+
+
+class ServiceSettings(BaseSettings):
+    """Base of every service's settings. A field `task_max_attempts` is read from `TASK_MAX_ATTEMPTS`.
+
+    A name in the env file that is no setting is refused. In the process environment, which others share, a name
+    is refused when it starts with one of `reserved_prefixes`, or is so close to a setting's name that it can
+    only be a misspelling.
+    """
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
+    reserved_prefixes: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def load(cls, env_file: Path | None = None) -> Self:
+        """Reads the settings and registers their secrets with the log redaction.
+
+        Raises:
+            SettingsError: the env file is missing, or any name or value is wrong.
+        """
+        if env_file is not None and not env_file.is_file():
+            raise SettingsError(f"env file {env_file} does not exist; create it or leave --env-file out")
+        problems = cls._misspelt()
+        try:
+            settings = cls(_env_file=env_file)
+        except ValidationError as error:
+            problems += [_explain(item) for item in error.errors(include_input=False, include_url=False)]
+        if problems:
+            raise SettingsError("\n".join(problems))
+        register_secrets(
+            value.get_secret_value() for value in settings.__dict__.values() if isinstance(value, SecretStr)
+        )
+        return settings
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of the settings as they stand in the environment."""
+        return sorted(name.upper() for name in cls.model_fields)
+
+    @classmethod
+    def _misspelt(cls) -> list[str]:
+        known = set(cls.names())
+        problems = []
+        for name in sorted(set(os.environ) - known - SHARED_NAMES):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=TYPO_CUTOFF)
+            if near or name.startswith(cls.reserved_prefixes or ("\0",)):
+                hint = near or difflib.get_close_matches(name, known, n=1)
+                meant = f"; did you mean {hint[0]}?" if hint else "; remove it"
+                problems.append(f"{name}: unknown setting{meant}")
+        return problems
+
+
+def _explain(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"]).upper() or "settings"
+    if item["type"] == "missing":
+        return f"{name}: not set; it is required"
+    if item["type"] == "extra_forbidden":
+        return f"{name}: unknown setting; remove it or correct its name"
+    return f"{name}: {item['msg']}"

@@ -1,0 +1,106 @@
+"""Base model and the words every service uses for roles, projects, models and jobs."""
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+
+
+class WireModel(BaseModel):
+    """A body on the wire: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+# A trust's name is also an FL site name, a folder name and a label in logs: keep it plain.
+TrustName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+AccessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,63}$")]
+Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sql = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+
+
+class Role(StrEnum):
+    """What a user of the hub may do. A user may hold several roles."""
+
+    ADMIN = "ADMIN"
+    RESEARCHER = "RESEARCHER"
+    VIEWER = "VIEWER"
+    TRUST_OWNER = "TRUST_OWNER"
+
+
+class ProjectStatus(StrEnum):
+    """Lifecycle of a project; approval belongs to each trust, APPROVED means at least one gave it."""
+
+    UNSTAGED = "UNSTAGED"
+    STAGED = "STAGED"
+    APPROVED = "APPROVED"
+
+
+class ModelStatus(StrEnum):
+    """Status of a model, in this order; the last three are other ways to end."""
+
+    PENDING = "PENDING"
+    INITIATED = "INITIATED"
+    PREPARED = "PREPARED"
+    TRAINING_STARTED = "TRAINING_STARTED"
+    RESULTS_UPLOADED = "RESULTS_UPLOADED"
+    ERROR = "ERROR"
+    STOPPED = "STOPPED"
+    RESULTS_UPLOAD_FAILED = "RESULTS_UPLOAD_FAILED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing follows this status."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        ModelStatus.RESULTS_UPLOADED,
+        ModelStatus.ERROR,
+        ModelStatus.STOPPED,
+        ModelStatus.RESULTS_UPLOAD_FAILED,
+    }
+)
+
+
+class JobType(StrEnum):
+    """What a job does with the model."""
+
+    STANDARD = "standard"
+    EVALUATION = "evaluation"
+    FED_OPT = "fed_opt"
+    DIFFUSION_MODEL = "diffusion_model"
+
+
+class FLBackend(StrEnum):
+    """The framework a net runs on."""
+
+    FLOWER = "flower"
+    NVFLARE = "nvflare"
+
+
+class MetricPoint(WireModel):
+    """One value of one metric, sent by the FL server for one trust (`POST /internal/models/{id}/metrics`)."""
+
+    trust: TrustName
+    label: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. @/-]{0,127}$")]
+    value: FiniteFloat
+    round: int = Field(ge=0, le=1_000_000)
+
+
+class SiteException(WireModel):
+    """What may leave a site about an exception: a code and the SHA-256 of its text, never the text."""
+
+    trust: TrustName | None = None
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")]
+    digest: Sha256Hex
+    round: int | None = Field(default=None, ge=0, le=1_000_000)
+
+
+class ModelRef(WireModel):
+    """A model and the project it belongs to."""
+
+    model_id: UUID
+    project_id: UUID

@@ -1,0 +1,1 @@
+"""flipctl: every verb an operator, an app author or a contributor needs."""

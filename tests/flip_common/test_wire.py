@@ -1,0 +1,99 @@
+"""Wire models: what they refuse, and that every task type has its models."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from pydantic import ValidationError
+
+from flip_common.wire import (
+    PAYLOADS,
+    RESULTS,
+    CreateImagingPayload,
+    DisclosedCount,
+    HeartbeatRequest,
+    JobStatus,
+    MetricPoint,
+    ModelStatus,
+    SiteException,
+    TaskOutcome,
+    TaskResultRequest,
+    TaskType,
+)
+
+
+def test_every_task_type_has_a_payload_and_a_result() -> None:
+    assert set(PAYLOADS) == set(RESULTS) == set(TaskType)
+
+
+def test_unknown_fields_are_refused() -> None:
+    with pytest.raises(ValidationError, match="projectid"):
+        CreateImagingPayload.model_validate({"project_id": uuid4(), "projectid": 1})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"suppressed": True, "value": 10},
+        {"suppressed": False, "value": None},
+        {"suppressed": False, "value": 13},
+        {"suppressed": False, "value": -10},
+    ],
+)
+def test_counts_that_were_not_disclosure_controlled_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        DisclosedCount(threshold=10, rounding=10, **fields)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result", "error"),
+    [
+        ("SUCCEEDED", None, None),
+        ("SUCCEEDED", "x", {"code": "c"}),
+        ("FAILED", None, None),
+        ("FAILED", "x", {"code": "c"}),
+        ("FAILED", "x", None),
+    ],
+)
+def test_a_result_has_what_its_outcome_needs(outcome: str, result: str | None, error: object) -> None:
+    with pytest.raises(ValidationError):
+        TaskResultRequest.model_validate({"attempt": 1, "outcome": outcome, "result": result, "error": error})
+
+
+def test_good_results() -> None:
+    assert TaskResultRequest(attempt=1, outcome=TaskOutcome.SUCCEEDED, result="x").error is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_metrics_are_finite(value: float) -> None:
+    with pytest.raises(ValidationError):
+        MetricPoint(trust="Trust_1", label="loss", value=value, round=1)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "-x", "x" * 64, "a/b"])
+def test_odd_trust_names_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        MetricPoint(trust=name, label="loss", value=1, round=1)
+
+
+def test_an_exception_leaves_as_code_and_digest_only() -> None:
+    with pytest.raises(ValidationError):
+        SiteException(code="ValueError: patient 1", digest="0" * 64)
+    with pytest.raises(ValidationError):
+        SiteException(code="ValueError", digest="patient 1")
+
+
+def test_heartbeats_need_a_timezone() -> None:
+    with pytest.raises(ValidationError, match="timezone"):
+        HeartbeatRequest(release="1", sent_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the point of the test
+    assert HeartbeatRequest(release="1", sent_at=datetime.now(UTC)).tasks_running == 0
+
+
+def test_terminal_statuses() -> None:
+    assert {status for status in ModelStatus if status.terminal} == {
+        "RESULTS_UPLOADED",
+        "ERROR",
+        "STOPPED",
+        "RESULTS_UPLOAD_FAILED",
+    }
+    assert {status for status in JobStatus if status.terminal} == {"FINISHED", "FAILED", "STOPPED"}
