@@ -1,0 +1,1 @@
+"""Brain tissue segmentation, trained across hospitals."""

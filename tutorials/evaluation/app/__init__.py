@@ -1,0 +1,1 @@
+"""Evaluation of a trained model; only metrics leave a hospital."""

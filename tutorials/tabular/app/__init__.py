@@ -1,0 +1,1 @@
+"""A model of OMOP data, without imaging."""
