@@ -1,0 +1,80 @@
+"""The interface to wherever a trust's images come from."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from flip_common.wire import UpdateUserProfilePayload, UpdateUserProfileResult
+
+
+class StoreError(Exception):
+    """A study cannot be had. The text is for the operator and holds nothing of the patient's."""
+
+
+class StudyMissing(StoreError):  # noqa: N818 - the name says what is so
+    """The PACS answered, and knows no study with this accession number."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818
+    """The source did not answer, or broke off. Trying again may help."""
+
+
+@dataclass(frozen=True)
+class FoundStudy:
+    """A study as the PACS describes it; `instances` is None when it does not say how many there are."""
+
+    uid: str
+    instances: int | None
+
+
+class ImagingStore(ABC):
+    """Brings studies from the hospital to this service. One process owns one store.
+
+    An accession number is checked by the caller (`check_accession`). The caller never runs two calls for one
+    accession number at the same time; calls for different ones run concurrently. No method may ever change or delete
+    anything in the PACS.
+    """
+
+    async def start(self) -> None:  # noqa: B027 - a store without connections has nothing to do here
+        """Opens what the store listens on. MUST raise `StoreError` with the remedy when it cannot."""
+
+    async def stop(self) -> None:  # noqa: B027
+        """Closes what `start` opened. MUST be safe to call twice and without `start`."""
+
+    @abstractmethod
+    async def fetch(self, project_id: UUID, accession: str, folder: Path) -> None:
+        """Writes every instance of every study with this accession number into `folder`, one `*.dcm` file each.
+
+        An implementation
+        - MUST be repeatable: a call after one that failed, or was cut off by a crash, brings the whole study;
+        - MUST compare each study's accession number with the one asked for, and take none that differs;
+        - MUST return only when as many instances arrived as the source says there are;
+        - MUST write nowhere but in `folder`, which exists, is empty and is the caller's to throw away;
+        - MUST leave the bytes of an instance as the source sent them;
+        - MUST stop its work when it is cancelled.
+
+        Raises:
+            StudyMissing: the source knows no such study.
+            StoreUnavailable: the source does not answer, or sent less than it said; worth trying again.
+            StoreError: the study cannot be had; trying again at once would not help.
+            OSError: the files cannot be written (a full disk).
+        """
+
+    async def release(self, project_id: UUID, accession: str) -> None:  # noqa: B027
+        """The files are safe with the caller, or no longer wanted: MUST remove landing copies of the study.
+
+        MUST do nothing when there are none. A store that is itself the archive of the project (XNAT) keeps the study
+        until `remove`.
+        """
+
+    async def remove(self, project_id: UUID, accession: str) -> None:
+        """The project gives the study up: MUST remove every copy that this store made for the project."""
+        await self.release(project_id, accession)
+
+    async def attach(self, project_id: UUID, accession: str, name: str, file: Path) -> None:  # noqa: B027
+        """A derived file was stored beside the study: a store that people browse (XNAT) MUST show it there too."""
+
+    async def update_user(self, user: UpdateUserProfilePayload) -> UpdateUserProfileResult:
+        """Creates, changes or disables a user of the store. A store without users answers `applied=False`."""
+        return UpdateUserProfileResult(applied=False, reason=f"{type(self).__name__} has no users")
