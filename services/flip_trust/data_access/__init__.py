@@ -1,0 +1,1 @@
+"""data-access-api: the trust's OMOP database, seen only through guarded, read-only, disclosure-controlled queries."""
