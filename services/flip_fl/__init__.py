@@ -1,0 +1,1 @@
+"""One job API over FL backends, and a site's FL client."""
