@@ -1,71 +1,36 @@
 """Apps as they arrive: a zip, read without trusting it, and the run-config it declares."""
 
-import stat
+import tempfile
 import tomllib
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from flip_common.appcheck import UnsafeArchiveError, app_files, safe_extract
 from flip_common.wire import JobSpec
 from flip_fl.backend import JobRefusedError
 
-MAX_FILES = 2000
-MAX_UNPACKED_BYTES = 50_000_000
 PROJECT_FILE = "pyproject.toml"
 OVERRIDES_FILE = "config.toml"
-IGNORED_FOLDERS = frozenset({"__MACOSX", "__pycache__", ".git"})
+MIN_CLIENTS = "flip-min-clients"
 
 RunConfigValue = bool | int | float | str
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "float", str: "string"}
 
 
 def read_app(path: Path) -> dict[str, bytes]:
-    """Files of an app zip by their path. Nothing is written to disk.
+    """Files of an app zip by their path in the app, read under the limits of `flip_common.appcheck`.
 
     Raises:
-        JobRefusedError: no zip, a name that leads out of the app, a link, encrypted, too many or too large files.
+        JobRefusedError: no zip, or one that is not safe to unpack; the text has every finding.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise JobRefusedError("app_invalid", f"the app is no readable zip file: {error}") from None
-
-
-def _read(archive: zipfile.ZipFile) -> dict[str, bytes]:
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    if len(members) > MAX_FILES:
-        raise JobRefusedError("app_too_large", f"the app has {len(members)} files; at most {MAX_FILES} are taken")
-    files: dict[str, bytes] = {}
-    folded: set[str] = set()
-    left = MAX_UNPACKED_BYTES
-    for member in members:
-        name = _safe_name(member)
-        if IGNORED_FOLDERS & set(PurePosixPath(name).parts):
-            continue
-        if name.casefold() in folded:
-            raise JobRefusedError("app_invalid", f"the app has two files named {name!r} (letter case aside)")
-        folded.add(name.casefold())
-        # One byte more than is allowed: the size in the zip's directory may be a lie.
-        with archive.open(member) as file:
-            content = file.read(left + 1)
-        left -= len(content)
-        if left < 0:
-            raise JobRefusedError("app_too_large", f"unpacked, the app is larger than {MAX_UNPACKED_BYTES} bytes")
-        files[name] = content
-    return files
-
-
-def _safe_name(member: zipfile.ZipInfo) -> str:
-    name = member.filename
-    pure = PurePosixPath(name)
-    mode = member.external_attr >> 16
-    plain = not stat.S_IFMT(mode) or stat.S_ISREG(mode)
-    bad = pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or not name.isprintable()
-    if bad or not plain or member.flag_bits & 1:
-        raise JobRefusedError("app_invalid", f"the app holds {name!r}: only plain files inside the app are taken")
-    return str(pure)
+    with tempfile.TemporaryDirectory(prefix="flip-app-") as scratch:
+        try:
+            root = safe_extract(path, Path(scratch) / "app")
+        except UnsafeArchiveError as error:
+            found = "; ".join(f"{finding.file or 'the zip'}: {finding.message}" for finding in error.report.findings)
+            raise JobRefusedError("app_invalid", found) from None
+        return {name: file.read_bytes() for name, file in app_files(root).items()}
 
 
 def declared_config(files: Mapping[str, bytes]) -> dict[str, RunConfigValue]:
@@ -85,7 +50,10 @@ def declared_config(files: Mapping[str, bytes]) -> dict[str, RunConfigValue]:
 
 
 def run_config(files: Mapping[str, bytes], spec: JobSpec) -> dict[str, RunConfigValue]:
-    """What overrides the app's defaults: its `config.toml`, then `spec.run_config`, then the platform's three keys.
+    """What overrides the app's defaults: its `config.toml`, then `spec.run_config`, then the platform's keys.
+
+    The platform's keys are the three placeholders, and `flip-min-clients` (how many trusts take part) where the
+    app declares it.
 
     Each value has the type of its declaration (an integer is taken for a float).
 
@@ -100,6 +68,8 @@ def run_config(files: Mapping[str, bytes], spec: JobSpec) -> dict[str, RunConfig
         "flip-project-id": str(spec.project_id),
         "flip-cohort-query": spec.cohort_query,
     }
+    if MIN_CLIENTS in declared:
+        wanted[MIN_CLIENTS] = len(spec.trusts)
     undeclared = sorted(set(wanted) - set(declared))
     if undeclared:
         lines = ", ".join(f"{key} = {_placeholder(wanted[key])}" for key in undeclared)

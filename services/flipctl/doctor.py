@@ -44,11 +44,11 @@ class Service(StrEnum):
 # Module and class of each service's settings, and the extra of this distribution that brings its packages.
 SETTINGS = {
     Service.HUB: ("flip_hub.settings", "HubSettings", "hub"),
-    Service.TRUST_API: ("flip_trust.api.settings", "ApiSettings", "trust"),
+    Service.TRUST_API: ("flip_trust.api.settings", "TrustApiSettings", "trust"),
     Service.DATA_ACCESS: ("flip_trust.data_access.settings", "DataAccessSettings", "trust"),
     Service.IMAGING: ("flip_trust.imaging.settings", "ImagingSettings", "trust"),
-    Service.FL_SERVER: ("flip_fl.settings", "FLSettings", "fl-flower"),
-    Service.FL_CLIENT: ("flip_fl.flower.site_settings", "SiteSettings", "fl-flower"),
+    Service.FL_SERVER: ("flip_fl.settings", "FlApiSettings", "fl-flower"),
+    Service.FL_CLIENT: ("flip_fl.settings", "SiteSettings", "fl-flower"),
 }
 
 

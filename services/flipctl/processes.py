@@ -16,6 +16,7 @@ import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.1
+ORPHAN_SECONDS = 3
 
 log = logging.getLogger(__name__)
 
@@ -103,11 +104,21 @@ class Processes:
                 _kill_group(process.pid)
                 process.wait()
         self.running.clear()
-        for orphan in psutil.Process().children(recursive=True):
-            log.warning("left over and killed: pid %s", orphan.pid)
+        # What detached itself came to us as its subreaper: most of it is ending on its own by now.
+        orphans = psutil.Process().children(recursive=True)
+        _, alive = psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)
+        for orphan in alive:
+            log.warning("left over and killed: %s", _describe(orphan))
             orphan.kill()
-        psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)
+        psutil.wait_procs(alive, timeout=ORPHAN_SECONDS)
         return killed
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"pid {process.pid} {process.name()}"
+    except psutil.NoSuchProcess:
+        return f"pid {process.pid}"
 
 
 def _kill_group(pid: int) -> None:

@@ -1,6 +1,7 @@
 """Hooks in the processes of apps: what a failing app may say, and what is reported of replies."""
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from flip_common.wire import MetricPoint, SiteException
 from flip_fl.flower.files import Failed, Refused, Replied, Roster, Rosters, RunFiles, Sent, federation_of
-from flip_fl.flower.hooks.client import SiteError, guard, outward, parse_outward
+from flip_fl.flower.hooks.client import SiteError, guard, note_metrics, outward, parse_outward
 from flip_fl.flower.hooks.server import NO_REPLY, GridHook, ReportError
 from flip_fl.flower.internals import error_name
 from flip_fl.flower.metrics import parse_key, points_of
@@ -74,6 +75,16 @@ def test_a_class_name_that_is_no_code_is_masked() -> None:
 def test_an_error_an_app_answers_with_is_masked() -> None:
     reply = Message(Error(code=0, reason=SECRET), reply_to=instruction())
     assert guard(lambda: reply).error.reason == f"FLIP: AppError {digest(SECRET)}"
+
+
+def test_the_site_notes_the_metrics_that_leave_it(capfd: pytest.CaptureFixture[str]) -> None:
+    asked = Message(RecordDict({"config": ConfigRecord({"server-round": 3})}), dst_node_id=1, message_type="train")
+    reply = Message(RecordDict({"metrics": MetricRecord({"loss": 0.1, "n": 7})}), reply_to=asked)
+    note_metrics(asked, reply)
+    note = capfd.readouterr().err.removeprefix("FLIP_METRICS ")
+    assert json.loads(note) == {"task": "train", "round": 3, "metrics": {"loss": 0.1, "n": 7}}
+    note_metrics(asked, Message(Error(code=1, reason="x"), reply_to=asked))
+    assert capfd.readouterr().err == ""
 
 
 def test_outward_is_read_back() -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "Report",
     "Severity",
     "UnsafeArchiveError",
+    "app_files",
     "build_zip",
     "check_dir",
     "check_zip",

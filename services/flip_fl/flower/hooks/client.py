@@ -1,6 +1,7 @@
 """What leaves a site when an app fails: the exception's class name and the SHA-256 of its text, nothing else."""
 
 import hashlib
+import json
 import re
 import sys
 import traceback
@@ -50,6 +51,20 @@ def guard(call: Callable[[], Any]) -> Any:
         _mask_error_reply(result)
         return result
     raise SiteError(leaves)
+
+
+def note_metrics(message: Any, reply: Any) -> None:
+    """Writes the metrics of a reply into the site's log: the site's own record of what left it.
+
+    One line: `FLIP_METRICS {"task": "train", "round": 3, "metrics": {"loss": 0.5}}`; the round is 0 when the
+    message names none.
+    """
+    if reply.has_error():
+        return
+    metrics = {key: value for record in reply.content.metric_records.values() for key, value in record.items()}
+    rounds = [record["server-round"] for record in message.content.config_records.values() if "server-round" in record]
+    noted = {"task": message.metadata.message_type, "round": rounds[0] if rounds else 0, "metrics": metrics}
+    _write(f"FLIP_METRICS {json.dumps(noted)}\n")
 
 
 def _mask_error_reply(reply: Any) -> None:

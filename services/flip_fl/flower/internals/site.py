@@ -22,8 +22,14 @@ def set_error_reason(message: Any, reason: str) -> None:
     message.error = Error(code=message.error.code, reason=reason)
 
 
-def run_clientapp(arguments: Sequence[str], guard: Callable[[Callable[[], Any]], Any]) -> None:
-    """Runs a ClientApp process; `guard(call)` wraps the loading of the app and every call of it."""
+def run_clientapp(
+    arguments: Sequence[str], guard: Callable[[Callable[[], Any]], Any], leaving: Callable[[Any, Any], None]
+) -> None:
+    """Runs a ClientApp process.
+
+    `guard(call)` wraps the loading of the app and every call of it; `leaving(message, reply)` sees each reply
+    before it is sent.
+    """
     from flwr.supernode.cli.flwr_clientapp import flwr_clientapp  # noqa: PLC0415
 
     module = import_module("flwr.supernode.runtime.run_clientapp")
@@ -34,7 +40,13 @@ def run_clientapp(arguments: Sequence[str], guard: Callable[[Callable[[], Any]],
 
         def load_guarded(*args: Any, **options: Any) -> Any:
             app = guard(lambda: load(*args, **options))
-            return lambda message, context: guard(lambda: app(message=message, context=context))
+
+            def guarded_app(message: Any, context: Any) -> Any:
+                reply = guard(lambda: app(message=message, context=context))
+                leaving(message, reply)
+                return reply
+
+            return guarded_app
 
         return load_guarded
 

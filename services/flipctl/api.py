@@ -1,0 +1,87 @@
+"""A caller of the hub's public API; verbs and the demo's people have nothing else."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+POLL_SECONDS = 0.25
+T = TypeVar("T")
+
+
+class ApiError(RuntimeError):
+    """The hub refused; the text holds its problem document's detail."""
+
+
+class Api:
+    """One signed-in user of the hub.
+
+    Every method raises ApiError when the hub answers with a problem, with its code and detail.
+    """
+
+    def __init__(self, base_url: str, token: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.Client(base_url=base_url, headers=headers, timeout=120, trust_env=False)
+
+    @classmethod
+    def sign_in(cls, base_url: str, email: str, password: str) -> "Api":
+        """Signs in with a local account."""
+        answer = cls(base_url).post("/auth/sign-in", {"email": email, "password": password})
+        return cls(base_url, answer["token"])
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET, parsed."""
+        return _parsed(self.http.get(path, params=params))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """POST of a JSON body, parsed."""
+        return _parsed(self.http.post(path, json=body))
+
+    def delete(self, path: str) -> Any:
+        """DELETE, parsed."""
+        return _parsed(self.http.delete(path))
+
+    def put_file(self, path: str, content: bytes) -> Any:
+        """PUT of raw bytes, parsed."""
+        return _parsed(self.http.put(path, content=content, headers={"Content-Type": "application/zip"}))
+
+    def download(self, path: str, to: Path) -> Path:
+        """GET of a file, streamed to disk."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with self.http.stream("GET", path) as answer:
+            if answer.is_error:
+                answer.read()
+                _parsed(answer)
+            with to.open("wb") as file:
+                for chunk in answer.iter_bytes():
+                    file.write(chunk)
+        return to
+
+
+def _parsed(answer: httpx.Response) -> Any:
+    if answer.is_error:
+        where = f"{answer.request.method} {answer.request.url.path}"
+        try:
+            problem = answer.json()
+        except ValueError:
+            raise ApiError(f"{where}: HTTP {answer.status_code}") from None
+        raise ApiError(f"{where}: {problem.get('code')}: {problem.get('detail')}")
+    return answer.json() if answer.content else None
+
+
+def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
+    """Looks again and again until there is something to see.
+
+    Raises:
+        TimeoutError: nothing within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen is not None:
+            return seen
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,26 @@
+"""The command line: one verb a job; `--help` of each shows an example."""
+
+import typer
+
+from flipctl import app_check, doctor, keys, trust
+from flipctl.data import cli as data
+from flipctl.demo import cli as demo
+
+app = typer.Typer(
+    name="flipctl",
+    help="FLIP from the command line: run a federation, onboard trusts, make keys, check apps, find faults.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+app.add_typer(trust.app, name="trust")
+app.add_typer(keys.app, name="keys")
+app.add_typer(app_check.app, name="app")
+app.add_typer(data.app, name="data")
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+
+
+def main() -> None:
+    """Entry point of `flipctl`."""
+    app()
