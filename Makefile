@@ -22,7 +22,7 @@ types: ## strict types
 	$(V)/mypy services benchmarks
 
 unit: ## every test, with coverage of services/
-	$(V)/coverage erase && $(V)/python -m pytest --cov=services --cov-report= && $(V)/coverage report --skip-covered
+	$(V)/coverage erase && $(V)/coverage run -m pytest && $(V)/coverage combine -q && $(V)/coverage report --skip-covered
 
 format: ## write the code in the one format
 	$(V)/ruff check --fix-only . && $(V)/ruff format .

@@ -2,9 +2,11 @@
 
 import difflib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -15,6 +17,8 @@ TYPO_CUTOFF = 0.92
 SHARED_NAMES = frozenset(
     {
         "AES_KEY_BASE64",
+        "TRUST_AES_KEYS",
+        "TRUST_APP_SERVICE_KEY",
         "INTERNAL_SERVICE_KEY",
         "INTERNAL_SERVICE_KEY_HASH",
         "INTERNAL_SERVICE_KEY_HEADER",
@@ -35,12 +39,12 @@ class SettingsError(ValueError):
 class ServiceSettings(BaseSettings):
     """Base of every service's settings. A field `task_max_attempts` is read from `TASK_MAX_ATTEMPTS`.
 
-    A name in the env file that is no setting is refused. In the process environment, which others share, a name
-    is refused when it starts with one of `reserved_prefixes`, or is so close to a setting's name that it can
-    only be a misspelling.
+    A name in the env file that is no setting is refused, unless another FLIP service reads it (`SHARED_NAMES`). In
+    the process environment, which others share, a name is refused when it starts with one of `reserved_prefixes`,
+    or is so close to a setting's name that it can only be a misspelling.
     """
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
     reserved_prefixes: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -52,7 +56,7 @@ class ServiceSettings(BaseSettings):
         """
         if env_file is not None and not env_file.is_file():
             raise SettingsError(f"env file {env_file} does not exist; create it or leave --env-file out")
-        problems = cls._misspelt()
+        problems = cls._misspelt() + (cls._unknown_in(env_file) if env_file else [])
         try:
             settings = cls(_env_file=env_file)
         except ValidationError as error:
@@ -70,22 +74,28 @@ class ServiceSettings(BaseSettings):
         return sorted(name.upper() for name in cls.model_fields)
 
     @classmethod
+    def _unknown_in(cls, env_file: Path) -> list[str]:
+        names = {name.upper() for name in dotenv_values(env_file, interpolate=False)}
+        return [_unknown(name, cls.names()) for name in sorted(names - set(cls.names()) - SHARED_NAMES)]
+
+    @classmethod
     def _misspelt(cls) -> list[str]:
         known = set(cls.names())
         problems = []
         for name in sorted(set(os.environ) - known - SHARED_NAMES):
             near = difflib.get_close_matches(name, known, n=1, cutoff=TYPO_CUTOFF)
             if near or name.startswith(cls.reserved_prefixes or ("\0",)):
-                hint = near or difflib.get_close_matches(name, known, n=1)
-                meant = f"; did you mean {hint[0]}?" if hint else "; remove it"
-                problems.append(f"{name}: unknown setting{meant}")
+                problems.append(_unknown(name, known))
         return problems
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{name}: unknown setting; " + (f"did you mean {near[0]}?" if near else "remove it")
 
 
 def _explain(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"]).upper() or "settings"
     if item["type"] == "missing":
         return f"{name}: not set; it is required"
-    if item["type"] == "extra_forbidden":
-        return f"{name}: unknown setting; remove it or correct its name"
     return f"{name}: {item['msg']}"

@@ -52,8 +52,8 @@ def declared_config(files: Mapping[str, bytes]) -> dict[str, RunConfigValue]:
 def run_config(files: Mapping[str, bytes], spec: JobSpec) -> dict[str, RunConfigValue]:
     """What overrides the app's defaults: its `config.toml`, then `spec.run_config`, then the platform's keys.
 
-    The platform's keys are the three placeholders, and `flip-min-clients` (how many trusts take part) where the
-    app declares it.
+    `config.toml` may lie at the top or in `app/`. The platform's keys are the three placeholders, and
+    `flip-min-clients` (how many trusts take part) where the app declares it.
 
     Each value has the type of its declaration (an integer is taken for a float).
 
@@ -61,7 +61,10 @@ def run_config(files: Mapping[str, bytes], spec: JobSpec) -> dict[str, RunConfig
         JobRefusedError: keys that are not declared, or values of another type, all named.
     """
     declared = declared_config(files)
-    wanted = _flatten(_toml(files, OVERRIDES_FILE), OVERRIDES_FILE) if OVERRIDES_FILE in files else {}
+    wanted: dict[str, RunConfigValue] = {}
+    for name in (OVERRIDES_FILE, f"app/{OVERRIDES_FILE}"):
+        if name in files:
+            wanted |= _flatten(_toml(files, name), name)
     wanted |= spec.run_config
     wanted |= {
         "flip-model-id": str(spec.model_id),

@@ -68,7 +68,9 @@ class SiteSettings(ServiceSettings):
     )
     data_access_api_url: str = Field(description="The trust's data-access-api", pattern=r"^https?://")
     imaging_api_url: str = Field(description="The trust's imaging-api", pattern=r"^https?://")
-    trust_internal_service_key: SecretStr = Field(description="Key between the trust's services", min_length=20)
+    trust_app_service_key: SecretStr = Field(
+        description="Key with which apps read from the trust's services; theirs, not trust-api's", min_length=16
+    )
     trust_internal_service_key_header: str = Field(
         default="X-Trust-Internal-Service-Key", description="Header for that key", pattern=r"^[A-Za-z0-9-]{1,64}$"
     )

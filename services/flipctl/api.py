@@ -16,7 +16,7 @@ class ApiError(RuntimeError):
 
 
 class Api:
-    """One signed-in user of the hub.
+    """One signed-in user of the hub; close it, or use it as a context manager.
 
     Every method raises ApiError when the hub answers with a problem, with its code and detail.
     """
@@ -28,8 +28,19 @@ class Api:
     @classmethod
     def sign_in(cls, base_url: str, email: str, password: str) -> "Api":
         """Signs in with a local account."""
-        answer = cls(base_url).post("/auth/sign-in", {"email": email, "password": password})
+        with cls(base_url) as stranger:
+            answer = stranger.post("/auth/sign-in", {"email": email, "password": password})
         return cls(base_url, answer["token"])
+
+    def __enter__(self) -> "Api":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.http.close()
 
     def get(self, path: str, **params: Any) -> Any:
         """GET, parsed."""

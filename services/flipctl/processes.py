@@ -116,7 +116,7 @@ class Processes:
 
 def _describe(process: psutil.Process) -> str:
     try:
-        return f"pid {process.pid} {process.name()}"
+        return f"pid {process.pid} ({' '.join(process.cmdline()[:4])})"
     except psutil.NoSuchProcess:
         return f"pid {process.pid}"
 

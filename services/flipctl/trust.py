@@ -59,7 +59,8 @@ def register(name: str, hub: HubUrl, email: Email, kit: KitFile, as_json: JsonFl
     if kit.exists():
         fail(f"{kit} exists; name another file, so that no kit is lost")
     try:
-        answer = _sign_in(hub, email).post("/trusts", {"name": name})
+        with _sign_in(hub, email) as api:
+            answer = api.post("/trusts", {"name": name})
         _save(answer, hub, kit)
     except (ApiError, httpx.HTTPError, OSError) as error:
         fail(str(error))
@@ -86,14 +87,14 @@ def rotate_key(
     if kit.exists() and not retire_old:
         fail(f"{kit} exists; name another file, so that no kit is lost")
     try:
-        api = _sign_in(hub, email)
-        found = [trust["trust_id"] for trust in api.get("/trusts") if trust["name"] == name]
-        if not found:
-            fail(f"the hub knows no trust {name!r}")
-        if retire_old:
-            _retire(api, found[0], name, as_json)
-            return
-        answer = api.post(f"/trusts/{found[0]}/keys")
+        with _sign_in(hub, email) as api:
+            found = [trust["trust_id"] for trust in api.get("/trusts") if trust["name"] == name]
+            if not found:
+                fail(f"the hub knows no trust {name!r}")
+            if retire_old:
+                _retire(api, found[0], name, as_json)
+                return
+            answer = api.post(f"/trusts/{found[0]}/keys")
         _save(answer, hub, kit)
     except (ApiError, httpx.HTTPError, OSError) as error:
         fail(str(error))

@@ -327,7 +327,7 @@ class Net:
             FL_POLL_SECONDS=0.3,
             DATA_ACCESS_API_URL="http://127.0.0.1:1",
             IMAGING_API_URL="http://127.0.0.1:1",
-            TRUST_INTERNAL_SERVICE_KEY=TRUST_KEY,
+            TRUST_APP_SERVICE_KEY=TRUST_KEY,
             IMAGES_DIR=self.root / trust / "images",
         )
         settings = SiteSettings.load(env_file)

@@ -155,7 +155,7 @@ def site_env(tmp_path: Path) -> dict[str, str]:
         "FL_POLL_SECONDS": "0.2",
         "DATA_ACCESS_API_URL": "http://127.0.0.1:8010",
         "IMAGING_API_URL": "http://127.0.0.1:8001",
-        "TRUST_INTERNAL_SERVICE_KEY": "flip_trust_key_0123456789",
+        "TRUST_APP_SERVICE_KEY": "flip_trust_key_0123456789",
         "IMAGES_DIR": str(tmp_path / "images"),
     }
 

@@ -114,7 +114,7 @@ def app_environment(settings: SiteSettings) -> dict[str, str]:
         "SUPERNODE_NAME": settings.supernode_name,
         "DATA_ACCESS_API_URL": settings.data_access_api_url,
         "IMAGING_API_URL": settings.imaging_api_url,
-        "TRUST_INTERNAL_SERVICE_KEY": settings.trust_internal_service_key.get_secret_value(),
+        "TRUST_INTERNAL_SERVICE_KEY": settings.trust_app_service_key.get_secret_value(),
         "TRUST_INTERNAL_SERVICE_KEY_HEADER": settings.trust_internal_service_key_header,
         "IMAGES_DIR": str(settings.images_dir.resolve()),
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": str(min(settings.fl_poll_seconds, 0.25)),

@@ -31,7 +31,9 @@ def create_app(settings: TrustApiSettings, poller: Poller) -> FastAPI:
             "tasks_running": poller.tasks_running,
         }
 
-    @app.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+    @app.api_route("/{path:path}", methods=methods, include_in_schema=False)
     async def anything_else(request: Request, _: Annotated[None, Depends(guard)]) -> None:
         raise not_found("page", request.url.path)
 

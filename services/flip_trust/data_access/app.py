@@ -1,4 +1,4 @@
-"""The HTTP door of data-access-api. Every route but /health needs the trust's service key."""
+"""The HTTP door of data-access-api. Every route but /health needs a key: apps have one that opens dataframes only."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from flip_common import __version__
-from flip_common.keys import hash_api_key
 from flip_common.web import Problem, install, require_key
 from flip_common.wire import CohortQueryPayload, CohortQueryResult, FreezeCohortPayload, FreezeCohortResult
 from flip_trust.data_access.database import Database, load_catalogue
@@ -77,6 +76,7 @@ def _service(request: Request) -> DataAccess:
 
 Service = Annotated[DataAccess, Depends(_service)]
 router = APIRouter(prefix="/cohort", tags=["cohort"])
+apps = APIRouter(prefix="/cohort", tags=["cohort"])
 health = APIRouter(tags=["health"])
 
 
@@ -114,7 +114,7 @@ async def post_accessions(body: AccessionsRequest, service: Service) -> Accessio
     return Accessions(project_id=body.project_id, accessions=accessions)
 
 
-@router.post("/dataframe", response_model=Dataframe)
+@apps.post("/dataframe", response_model=Dataframe)
 async def post_dataframe(body: DataframeRequest, service: Service) -> Response:
     """Rows of a project's frozen cohort, for an app that runs at this site."""
     query = await service.guarded(body.query)
@@ -135,11 +135,18 @@ def create_app(settings: DataAccessSettings) -> FastAPI:
         finally:
             await service.close()
 
-    app = FastAPI(title="FLIP data-access-api", version=__version__, lifespan=lifespan)
+    app = FastAPI(
+        title="FLIP data-access-api",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
     app.state.service = service
     install(app, max_body_bytes=MAX_BODY_BYTES)
-    hashes = (hash_api_key(settings.trust_internal_service_key.get_secret_value()),)
-    key = require_key(settings.trust_internal_service_key_header, hashes)
+    header = settings.trust_internal_service_key_header
     app.include_router(health)
-    app.include_router(router, dependencies=[Depends(key)])
+    app.include_router(router, dependencies=[Depends(require_key(header, settings.internal_key_hashes))])
+    app.include_router(apps, dependencies=[Depends(require_key(header, settings.app_key_hashes))])
     return app

@@ -81,11 +81,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the guard sees it. Identifiers of one `domain` may be compared with each other only."""
+    """A column as the guard sees it. Identifiers of one `domain` may be compared with each other only.
+
+    A nullable identifier does not tell people apart: rows where it is missing look like rows of one person.
+    """
 
     kind: Kind = Kind.PLAIN
     domain: str = ""
     text: bool = False
+    nullable: bool = False
 
 
 # Keys that mean the same thing under another name.
@@ -113,7 +117,7 @@ def classify(table: str, column: str, sql_type: str) -> Column:
         if column in _FREE_TEXT:
             return Column(Kind.FREE_TEXT, column, text)
         if _IDENTIFIER.fullmatch(column) and not _NOT_IDENTIFIER.fullmatch(column):
-            return Column(Kind.IDENTIFIER, _SAME_DOMAIN.get(column, column), text)
+            return Column(Kind.IDENTIFIER, _SAME_DOMAIN.get(column, column), text, nullable=column != "person_id")
     return Column(text=text)
 
 

@@ -11,7 +11,7 @@ Three rules, each closing a way around the threshold:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -112,17 +112,21 @@ class Analysis:
                     "select the same kind of column on both sides",
                     query,
                 )
-            columns[name] = Column(one.kind, one.domain, one.text or two.text)
+            columns[name] = Column(one.kind, one.domain, one.text or two.text, one.nullable or two.nullable)
         return Relation(columns, left.personal or right.personal)
 
     def _select(self, select: exp.Select, ctes: dict[str, Relation], outer: Frame | None) -> Relation:
         joins: list[exp.Join] = select.args.get("joins") or []
         sources: dict[str, Relation] = {}
-        for item in (select.args["from_"].this, *(join.this for join in joins)):
-            name = item.alias_or_name
+        for part in (select.args["from_"], *joins):
+            name = part.this.alias_or_name
             if name in sources:
-                raise QueryRefused("duplicate_alias", f"alias {name} stands twice", "give each its own alias", item)
-            sources[name] = self._source(item, ctes)
+                raise QueryRefused(
+                    "duplicate_alias", f"alias {name} stands twice", "give each its own alias", part.this
+                )
+            found = self._source(part.this, ctes)
+            # The rest of the grammar knows no other outer join than LEFT.
+            sources[name] = _nullable(found) if part.args.get("side") else found
         frame = Frame(sources, outer)
         self._tie(select, joins, frame)
         for query in _subqueries(select):
@@ -231,15 +235,21 @@ class Analysis:
         return columns
 
 
+def _nullable(relation: Relation) -> Relation:
+    """What an outer join makes of the side it adds."""
+    columns = {name: replace(column, nullable=True) for name, column in relation.columns.items()}
+    return Relation(columns, relation.personal)
+
+
 def _derived(node: exp.Expr, frame: Frame) -> Column:
     while isinstance(node, exp.Paren):
         node = node.this
     if isinstance(node, exp.Column):
         return frame.resolve(node)[1]
     if isinstance(node, exp.Coalesce):
-        parts = {_derived(part, frame) for part in (node.this, *node.expressions)}
-        if len(parts) == 1:
-            return parts.pop()
+        parts = [_derived(part, frame) for part in (node.this, *node.expressions)]
+        if len({replace(part, nullable=False) for part in parts}) == 1:
+            return replace(parts[0], nullable=all(part.nullable for part in parts))
     return Column(text=is_text(node, frame.resolve))
 
 

@@ -4,11 +4,11 @@ from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from flip_common.settings import ServiceSettings
 from flip_trust.disclosure import Disclosure
+from flip_trust.doors import DoorSettings
 
 
-class DataAccessSettings(ServiceSettings):
+class DataAccessSettings(DoorSettings):
     """What data-access-api reads from its environment."""
 
     reserved_prefixes: ClassVar[tuple[str, ...]] = ("COHORT_QUERY_",)
@@ -32,14 +32,6 @@ class DataAccessSettings(ServiceSettings):
     data_access_row_cap: int = Field(default=500_000, ge=1, le=10_000_000, description="most rows a dataframe may have")
     data_access_max_connections: int = Field(
         default=4, ge=1, le=100, description="queries that run at the same time; more wait for their turn"
-    )
-    trust_internal_service_key: SecretStr = Field(
-        min_length=16, description="key that the trust's own services present on every call"
-    )
-    trust_internal_service_key_header: str = Field(
-        default="X-Trust-Internal-Service-Key",
-        pattern=r"^[A-Za-z0-9-]{1,64}$",
-        description="header that carries the key",
     )
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$", description="least severe level to log"

@@ -1,6 +1,7 @@
 """Cohort statistics in one statement: the guarded query runs once, is kept by the database, and only bins come out.
 
-Edges of numeric bins are round numbers around the mean and the outer bins are open, so that no edge is anybody's value.
+Edges of numeric bins are round numbers between the values of people who have at least a threshold of others below or
+above them, and the outer bins are open: no edge is anybody's value, and no few people, however far out, move one.
 """
 # ruff: noqa: S608 - the SQL is made of constants, checked names and the guard's own re-emitted text
 
@@ -22,6 +23,8 @@ from flip_trust.disclosure import Disclosure
 MAX_KEPT_BINS = 40
 MISSING = "(missing)"
 BINS_PER_SPREAD = 10
+TAIL = 0.025
+"""Share of people beyond the first and beyond the last edge of a numeric column."""
 
 Kind = Literal["numeric", "categorical", "date"]
 _NUMERIC = re.compile(r"int2|int4|int8|float4|float8|numeric")
@@ -109,10 +112,11 @@ def statistics_sql(query: GuardedQuery, columns: Sequence[Described], threshold:
     for i, column in enumerate(columns):
         source, value, extra = "cohort", f"c{i}", "NULL::float8, NULL::float8, NULL::float8"
         if column.kind == "numeric":
-            with_.append(_bounds(i, column.integer))
+            with_.append(_bounds(i, column.integer, threshold))
             source = f"cohort, bounds{i}"
             # GREATEST and LEAST pass over NULL, which would put a missing value into the first bin.
-            value = f"CASE WHEN c{i} IS NOT NULL THEN least(greatest(floor(c{i} / step), low), high) END"
+            # Clamped before the division: a value far out must not overflow.
+            value = f"CASE WHEN c{i} IS NOT NULL THEN floor(least(greatest(c{i}, first), last) / step) END"
             extra = "step, low, high"
         with_.append(
             f"h{i} AS MATERIALIZED ("
@@ -156,16 +160,25 @@ def _value(column: Described) -> str:
     return f'left({name}::text, 180) COLLATE "C"'
 
 
-def _bounds(i: int, integer: bool) -> str:
-    """Step (1, 2 or 5 times a power of ten) and the first and last bin, about mean ± 2 standard deviations."""
+def _bounds(i: int, integer: bool, threshold: int) -> str:
+    """Step (1, 2 or 5 times a power of ten) and the first and last bin: those of the person at `TAIL` from each end.
+
+    Never of one with less than a threshold of people further out. A mean or a deviation would not do: one person's
+    value, made large by the query, would show in them. Each person stands with the least and the largest value.
+    """
     least_step = "1" if integer else "1e-9"
     return (
-        f"bounds{i} AS MATERIALIZED (SELECT step, floor((mean - 2 * sd) / step) AS low, "
-        f"floor((mean + 2 * sd) / step) AS high FROM (SELECT mean, sd, greatest({least_step}, p * "
+        f"people{i} AS MATERIALIZED (SELECT min(c{i})::float8 AS a, max(c{i})::float8 AS z FROM cohort "
+        f"WHERE c{i} IS NOT NULL GROUP BY s), "
+        f"bounds{i} AS MATERIALIZED (SELECT step, first, last, floor(first / step) AS low, floor(last / step) AS high "
+        f"FROM (SELECT first, last, greatest({least_step}, p * "
         "CASE WHEN raw <= p THEN 1 WHEN raw <= 2 * p THEN 2 WHEN raw <= 5 * p THEN 5 ELSE 10 END)::float8 AS step "
-        "FROM (SELECT mean, sd, raw, 10 ^ floor(log(raw)) AS p FROM (SELECT mean, sd, "
-        f"greatest(4 * sd / {BINS_PER_SPREAD}, 1e-9)::float8 AS raw FROM (SELECT "
-        f"coalesce(avg(c{i})::float8, 0) AS mean, coalesce(stddev_pop(c{i})::float8, 0) AS sd FROM cohort) z) y) x) w)"
+        "FROM (SELECT first, last, raw, 10 ^ floor(log(raw)) AS p FROM (SELECT first, last, greatest("
+        f"last / {BINS_PER_SPREAD} - first / {BINS_PER_SPREAD}, abs(first) * 1e-9, abs(last) * 1e-9, 1e-9) AS raw "
+        "FROM (SELECT least(one, two) AS first, greatest(one, two) AS last FROM "
+        f"(SELECT coalesce((SELECT a FROM people{i} ORDER BY a LIMIT 1 OFFSET k - 1), 0) AS one, "
+        f"coalesce((SELECT z FROM people{i} ORDER BY z DESC LIMIT 1 OFFSET k - 1), 0) AS two FROM "
+        f"(SELECT greatest({threshold}, ceil(count(*) * {TAIL}))::bigint AS k FROM people{i}) t) u) v) x) y) w)"
     )
 
 

@@ -32,8 +32,14 @@ def check_usage(select: exp.Select, resolve: Resolve, personal: bool, anchored: 
                 continue
             _check_column(node, resolve)
         elif isinstance(node, exp.Window):
-            if personal and not _links(node.args.get("partition_by") or [], resolve):
-                raise QueryRefused("window", "a window runs over several people", "add PARTITION BY person_id", node)
+            # A window gives its value to every row of it: where the identifier is missing, those are many people.
+            if personal and not _links(node.args.get("partition_by") or [], resolve, nullable=False):
+                raise QueryRefused(
+                    "window",
+                    "a window runs over several people",
+                    "add PARTITION BY person_id, of a table that is not on the right of a LEFT JOIN",
+                    node,
+                )
         elif isinstance(node, exp.Cast):
             _check_cast(node, resolve)
         elif isinstance(node, exp.AggFunc) and not _in_window(node):
@@ -148,8 +154,10 @@ def _compared_with_same(column: exp.Column, found: Column, resolve: Resolve) -> 
     return isinstance(other, exp.Column) and resolve(other)[1].domain == found.domain
 
 
-def _links(items: list[exp.Expr], resolve: Resolve) -> bool:
-    return any(isinstance(item, exp.Column) and resolve(item)[1].domain in LINKS for item in items)
+def _links(items: list[exp.Expr], resolve: Resolve, *, nullable: bool = True) -> bool:
+    """Whether one of the items is an identifier of a person or study; `nullable`: one that may be missing will do."""
+    columns = (resolve(item)[1] for item in items if isinstance(item, exp.Column))
+    return any(column.domain in LINKS and (nullable or not column.nullable) for column in columns)
 
 
 def _in_window(node: exp.Expr) -> bool:

@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI, Request, Response
 
 from flip_common import __version__
-from flip_common.keys import hash_api_key
 from flip_common.web import install, problem_response, require_key
 from flip_trust.imaging.durable import is_no_room
 from flip_trust.imaging.engine import Engine, Limits, ProjectBusy
 from flip_trust.imaging.ledger import Ledger
 from flip_trust.imaging.library import Library
-from flip_trust.imaging.routes import UPLOAD_PATHS, router
+from flip_trust.imaging.routes import UPLOAD_PATHS, apps, router
 from flip_trust.imaging.schemas import Health
 from flip_trust.imaging.settings import ImagingSettings
 from flip_trust.imaging.store import StoreError
@@ -66,9 +65,9 @@ def create_app(settings: ImagingSettings) -> FastAPI:
     app.add_exception_handler(StoreError, _on_store_error)
     app.add_exception_handler(OSError, _on_disk_error)
     app.add_exception_handler(sqlite3.OperationalError, _on_disk_error)
-    key_hash = hash_api_key(settings.trust_internal_service_key.get_secret_value())
-    keyed = Depends(require_key(settings.trust_internal_service_key_header, (key_hash,)))
-    app.include_router(router, dependencies=[keyed])
+    header = settings.trust_internal_service_key_header
+    app.include_router(router, dependencies=[Depends(require_key(header, settings.internal_key_hashes))])
+    app.include_router(apps, dependencies=[Depends(require_key(header, settings.app_key_hashes))])
     app.add_api_route("/health", _health, methods=["GET"])
     return app
 

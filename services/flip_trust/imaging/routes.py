@@ -1,4 +1,4 @@
-"""Routes of imaging-api; all but `/health` need the trust's internal service key."""
+"""Routes of imaging-api; all but `/health` need a key: apps have one that opens studies' files only."""
 
 import asyncio
 import hashlib
@@ -25,6 +25,7 @@ UPLOAD_PATHS = (r"/studies/[^/]+/resources",)
 _CHUNK_BYTES = 1 << 20
 
 router = APIRouter()
+apps = APIRouter()
 
 
 def _engine(request: Request) -> Engine:
@@ -78,7 +79,7 @@ async def delete_imports(project_id: UUID, engine: EngineOf) -> None:
     await engine.delete(project_id)
 
 
-@router.get(
+@apps.get(
     "/studies/{accession}/files",
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}}},
@@ -91,7 +92,7 @@ async def get_study_files(
     return StreamingResponse(stream_zip(found), media_type="application/zip")
 
 
-@router.put(
+@apps.put(
     "/studies/{accession}/resources",
     openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
 )

@@ -6,10 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, HttpUrl, SecretStr, StringConstraints, model_validator
 
-from flip_common.settings import ServiceSettings
+from flip_trust.doors import DoorSettings
 
 AETitle = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9a-z_.-]{1,16}$")]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -34,18 +33,12 @@ _NEEDED = {
 }
 
 
-class ImagingSettings(ServiceSettings):
+class ImagingSettings(DoorSettings):
     """Read from the environment or an env file; see `ServiceSettings`."""
 
     imaging_data_dir: Path = Field(description="Folder of the projects' studies and of the import ledger")
     imaging_store: StoreKind = Field(
         description="Where images come from: folder (of DICOM files), dimse (a PACS), orthanc (a staging Orthanc)"
-    )
-    trust_internal_service_key: SecretStr = Field(
-        min_length=16, description="Key that the trust's own services call this one with"
-    )
-    trust_internal_service_key_header: HeaderName = Field(
-        default="X-Trust-Internal-Service-Key", description="Header of that key"
     )
 
     imaging_folder: Path | None = Field(default=None, description="folder: the folder of DICOM files, read only")

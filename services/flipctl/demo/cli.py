@@ -92,6 +92,7 @@ def _run(
             manifest = _data(folder / "data", patients, progress)
         with progress.step("administrator signs in, registers trusts, makes accounts"):
             people = People(federation.sign_in_admin(), federation.api_url, progress)
+            stack.callback(people.close)
             kits = {name: people.register_trust(name) for name in TRUSTS}
             people.make_accounts()
         with progress.step("trusts start, each with its own database, PACS and services"):

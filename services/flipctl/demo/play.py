@@ -42,6 +42,12 @@ class People:
         self.passwords: dict[str, str] = {}
         self.owners: dict[str, Api] = {}
         self.trust_ids: dict[str, str] = {}
+        self._callers = [admin]
+
+    def close(self) -> None:
+        """Closes everyone's connections."""
+        for caller in self._callers:
+            caller.close()
 
     def register_trust(self, name: str) -> dict[str, str]:
         """The administrator registers a trust; returns its kit."""
@@ -60,7 +66,13 @@ class People:
         self.passwords[email] = secrets.token_urlsafe(12)
         body = {"email": email, "password": self.passwords[email], "roles": roles, "trust_ids": trust_ids or []}
         self.admin.post("/users", body)
-        return Api.sign_in(self.base_url, email, self.passwords[email])
+        return self.sign_in(email)
+
+    def sign_in(self, email: str) -> Api:
+        """Signs in with an account made here."""
+        caller = Api.sign_in(self.base_url, email, self.passwords[email])
+        self._callers.append(caller)
+        return caller
 
     def wait_for_trusts(self, seconds: float) -> None:
         """Until every trust is online and its FL client is connected."""

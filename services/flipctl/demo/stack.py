@@ -135,17 +135,13 @@ class Stack:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         self.trust_ids[name] = kit["trust_id"]
-        service_key = generate_api_key()
+        keys = {name: generate_api_key() for name in ("TRUST_INTERNAL_SERVICE_KEY", "TRUST_APP_SERVICE_KEY")}
         urls = self._load_database(folder, manifest, name)
         data_port, imaging_port = free_port(), free_port()
         data_url, imaging_url = f"http://127.0.0.1:{data_port}", f"http://127.0.0.1:{imaging_port}"
-        self._data_access(name, data_port, service_key, urls)
-        self._imaging(name, folder, imaging_port, service_key, data / name)
-        internal = {
-            "TRUST_INTERNAL_SERVICE_KEY": service_key,
-            "DATA_ACCESS_API_URL": data_url,
-            "IMAGING_API_URL": imaging_url,
-        }
+        self._data_access(name, data_port, keys, urls)
+        self._imaging(name, imaging_port, keys, data / name)
+        urls_inside = {"DATA_ACCESS_API_URL": data_url, "IMAGING_API_URL": imaging_url}
         self._service(
             f"{name}.fl-client",
             ("flip_fl.flower.site",),
@@ -155,7 +151,8 @@ class Stack:
                 "FL_SERVER_CA_FILE": self._ca,
                 "FL_SITE_DIR": folder / "fl",
                 "IMAGES_DIR": folder / "images",
-                **internal,
+                "TRUST_APP_SERVICE_KEY": keys["TRUST_APP_SERVICE_KEY"],
+                **urls_inside,
             },
         )
         public_key = folder / "fl" / "site.key.pub"
@@ -170,7 +167,8 @@ class Stack:
                 "EXPECTED_TRUST_ID": kit["trust_id"],
                 "FL_PUBLIC_KEY_FILE": public_key,
                 "HEARTBEAT_INTERVAL_SECONDS": 5,
-                **internal,
+                "TRUST_INTERNAL_SERVICE_KEY": keys["TRUST_INTERNAL_SERVICE_KEY"],
+                **urls_inside,
             },
         )
 
@@ -184,7 +182,7 @@ class Stack:
         socket_folder = quote(str((folder / "postgres").resolve()))
         return owner_url, f"postgresql://omop_reader:{secrets.token_urlsafe(24)}@/omop?host={socket_folder}"
 
-    def _data_access(self, name: str, port: int, key: str, urls: tuple[str, str]) -> None:
+    def _data_access(self, name: str, port: int, keys: Mapping[str, str], urls: tuple[str, str]) -> None:
         service = f"{name}.data-access"
         owner_url, reader_url = urls
         command = self._service(
@@ -193,7 +191,7 @@ class Stack:
             {
                 "DATA_ACCESS_DATABASE_URL": reader_url,
                 "DATA_ACCESS_OWNER_DATABASE_URL": owner_url,
-                "TRUST_INTERNAL_SERVICE_KEY": key,
+                **keys,
             },
             start=False,
         )
@@ -203,7 +201,8 @@ class Stack:
             raise ProcessFailedError(f"{service}: prepare-database: {redact(done.stderr)}")
         self.start(service)
 
-    def _imaging(self, name: str, folder: Path, port: int, key: str, dicom: Path) -> None:
+    def _imaging(self, name: str, port: int, keys: Mapping[str, str], dicom: Path) -> None:
+        folder = self.folder / name
         own_ae, own_port, pacs_port = f"{name.upper()[:11]}_IMG", free_port(), free_port()
         argv = [sys.executable, "-m", "flipctl.pacs", "--aet", PACS_AE, "--port", str(pacs_port)]
         argv += ["--folder", str(dicom), "--peer", f"{own_ae}=127.0.0.1:{own_port}"]
@@ -221,7 +220,7 @@ class Stack:
                 "IMAGING_AE_TITLE": own_ae,
                 "IMAGING_AE_HOST": "127.0.0.1",
                 "IMAGING_AE_PORT": own_port,
-                "TRUST_INTERNAL_SERVICE_KEY": key,
+                **keys,
             },
         )
 

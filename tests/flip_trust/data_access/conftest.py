@@ -244,3 +244,10 @@ async def api_unprepared(postgres: Path, template: str) -> AsyncIterator[httpx.A
     empty = Site(_url("postgres", "template1", postgres), _url("flip_reader:pass-word", "template1", postgres))
     async for client in serve(make_settings(empty)):
         yield client
+
+
+@pytest.fixture
+async def api_with_apps(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    """The running app, where apps have a key of their own."""
+    async for client in serve(make_settings(site, trust_app_service_key="a-key-for-the-apps-of-this-site")):
+        yield client

@@ -28,6 +28,7 @@ ROUTES = {
     "/cohort/dataframe": {"project_id": str(uuid4()), "query": "SELECT person_id FROM person"},
 }
 HEADER = "X-Trust-Internal-Service-Key"
+APP_KEY = "a-key-for-the-apps-of-this-site"  # as in conftest
 
 
 def test_every_route_is_covered(settings: DataAccessSettings) -> None:
@@ -41,6 +42,21 @@ async def test_without_the_key_nobody_enters(api: httpx.AsyncClient, path: str, 
     response = await api.post(path, json=ROUTES[path], headers={} if key is None else {HEADER: key})
     assert response.status_code == 401
     assert response.json()["code"] == "unauthenticated"
+
+
+async def test_an_apps_key_opens_dataframes_and_nothing_else(api_with_apps: httpx.AsyncClient) -> None:
+    """With more, an app could freeze a cohort of its own choosing and read that."""
+    answers = {
+        path: (await api_with_apps.post(path, json=body, headers={HEADER: APP_KEY})).status_code
+        for path, body in ROUTES.items()
+    }
+    assert answers.pop("/cohort/dataframe") == 403  # let in, and told that this project has no frozen cohort
+    assert set(answers.values()) == {401}
+
+
+async def test_without_a_key_for_apps_no_app_reads(api: httpx.AsyncClient) -> None:
+    path = "/cohort/dataframe"
+    assert (await api.post(path, json=ROUTES[path], headers={HEADER: APP_KEY})).status_code == 401
 
 
 @pytest.mark.parametrize("path", ROUTES)

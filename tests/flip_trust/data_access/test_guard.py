@@ -291,6 +291,35 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "FROM person) s WHERE s.rn = 42",
     ),
     (
+        "window over all who lack a row",
+        "window",
+        "SELECT s.person_id FROM (SELECT p.person_id, max(CASE WHEN p.year_of_birth = 1931 THEN 1 ELSE 0 END) OVER "
+        "(PARTITION BY c.person_id) AS hit FROM person p LEFT JOIN condition_occurrence c "
+        "ON c.person_id = p.person_id AND c.condition_concept_id = 1) s WHERE s.hit = 1",
+    ),
+    (
+        "window over all who lack a row of a subquery",
+        "window",
+        "SELECT s.person_id, count(*) OVER (PARTITION BY s.other) AS n FROM (SELECT p.person_id, c.person_id AS other "
+        "FROM person p LEFT JOIN condition_occurrence c ON c.person_id = p.person_id) s",
+    ),
+    (
+        "window over studies without accession",
+        "window",
+        "SELECT person_id, count(*) OVER (PARTITION BY accession_id) AS n FROM image_occurrence",
+    ),
+    (
+        "window over a person's studies",
+        ALLOWED,
+        "SELECT person_id, count(*) OVER (PARTITION BY person_id, accession_id) AS n FROM image_occurrence",
+    ),
+    (
+        "left join using, then a window",
+        ALLOWED,
+        "SELECT s.person_id, rank() OVER (PARTITION BY s.person_id ORDER BY s.value_as_number) AS r FROM "
+        "(SELECT person_id, m.value_as_number FROM person LEFT JOIN measurement m USING (person_id)) s",
+    ),
+    (
         "named window",
         "construct",
         "SELECT person_id, rank() OVER w AS r FROM person WINDOW w AS (ORDER BY year_of_birth)",

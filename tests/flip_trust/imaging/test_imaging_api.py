@@ -57,6 +57,24 @@ async def test_the_list_of_routes_above_is_whole(folder_service: Any) -> None:
     assert sum(len(methods) for methods in known.values()) == len(listed) + 1  # and /health
 
 
+async def test_an_apps_key_opens_studies_and_nothing_else(service_of: Any, tmp_path: Path) -> None:
+    key, project = "a-key-for-the-apps-of-this-site", uuid4()
+    async with service_of(imaging_store="folder", imaging_folder=tmp_path, trust_app_service_key=key) as service:
+        service.client.headers["X-Trust-Internal-Service-Key"] = key
+        files = f"/studies/A1/files?project_id={project}&resource=NIFTI"
+        derived = f"/studies/A1/resources?project_id={project}&name=x.txt"
+        assert (await service.client.get(files)).status_code == 403  # let in; the project has no such study
+        assert (await service.client.put(derived, content=b"x")).status_code == 403
+        closed = [
+            service.client.post("/imports", json={"project_id": str(project), "accessions": ["A1"]}),
+            service.client.get(f"/imports/{project}"),
+            service.client.post(f"/imports/{project}/retry"),
+            service.client.delete(f"/imports/{project}"),
+            service.client.put("/users/ada", json={"username": "ada", "email": "a@b", "enabled": True}),
+        ]
+        assert [(await call).status_code for call in closed] == [401] * len(closed)
+
+
 async def test_health_needs_no_key_and_says_nothing_else(folder_service: Any) -> None:
     folder_service.client.headers.pop("X-Trust-Internal-Service-Key")
     assert (await folder_service.client.get("/health")).json() == {"status": "ok"}

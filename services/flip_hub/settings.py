@@ -1,0 +1,84 @@
+"""Settings of the hub."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, HttpUrl, SecretStr, StringConstraints
+
+from flip_common.settings import ServiceSettings
+from flip_common.wire import WireModel
+from flip_common.wire.model import FLBackend, Sha256Hex, TrustName
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
+
+
+class FLNet(WireModel):
+    """One FL server and its clients, reached through the FL API beside the server."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    backend: FLBackend
+    url: HttpUrl
+
+
+class HubSettings(ServiceSettings):
+    """Read from the environment or an env file; see `ServiceSettings`."""
+
+    reserved_prefixes: ClassVar[tuple[str, ...]] = ("HUB_", "TASK_", "FL_NETS")
+
+    hub_data_dir: Path = Field(description="Folder of app files, results, the master key and embedded PostgreSQL")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL as postgresql://user:password@host/name; unset: embedded, in HUB_DATA_DIR/postgres",
+    )
+    hub_master_key_file: Path | None = Field(
+        default=None,
+        description="File (mode 0600) with the key that wraps trusts' payload keys; "
+        "unset: HUB_DATA_DIR/master.key, made at first start",
+    )
+    hub_release: str = Field(default="development", max_length=64, description="Release the hub runs")
+    hub_session_hours: float = Field(default=12, gt=0, le=168, description="Hours until a sign-in ends")
+    hub_app_max_bytes: int = Field(
+        default=10_000_000, gt=0, description="Largest app upload, in bytes; Flower takes no more"
+    )
+    hub_result_max_bytes: int = Field(
+        default=20_000_000_000, gt=0, description="Largest result file the FL server may upload, in bytes"
+    )
+    trust_api_key_hashes: dict[TrustName, Sha256Hex] = Field(
+        default_factory=dict,
+        description="Trusts to have from the start, as JSON of names and SHA-256 of their API keys; "
+        "made by flipctl keys generate",
+    )
+    trust_aes_keys: dict[TrustName, SecretStr] = Field(
+        default_factory=dict, description="Payload keys (base64) of the trusts in TRUST_API_KEY_HASHES, as JSON"
+    )
+    trust_api_key_header: HeaderName = Field(
+        default="X-Trust-Api-Key", description="Header in which a trust sends its API key"
+    )
+    internal_service_key_header: HeaderName = Field(
+        default="X-Internal-Service-Key", description="Header in which the FL server sends its key"
+    )
+    internal_service_key_hash: Sha256Hex = Field(
+        description="SHA-256 of the key the FL server calls the internal API with"
+    )
+    task_lease_seconds: float = Field(
+        default=60, ge=1, le=3600, description="Seconds a trust holds a task before it must renew"
+    )
+    task_max_attempts: int = Field(
+        default=3, ge=1, le=100, description="Times a task is offered before it counts as failed"
+    )
+    trust_stale_seconds: float = Field(
+        default=60, gt=0, description="Seconds without heartbeat after which a trust counts as offline"
+    )
+    fl_nets: list[FLNet] = Field(
+        default_factory=list,
+        description='FL nets as JSON, such as [{"name":"net1","backend":"flower","url":"http://127.0.0.1:8100"}]',
+    )
+    fl_api_key: SecretStr | None = Field(default=None, description="Key for the FL APIs of all nets")
+    fl_poll_seconds: float = Field(default=1.0, gt=0, le=60, description="Pause between two looks at a running job")
+    fl_unreachable_seconds: float = Field(
+        default=300, gt=0, description="Seconds without an answer of the FL API until a running model's events say so"
+    )
+    cohort_queries_per_day: int = Field(
+        default=50, ge=1, description="Cohort queries a project may put to trusts in 24 hours; each eases differencing"
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")

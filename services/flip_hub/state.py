@@ -1,0 +1,30 @@
+"""What lives as long as the hub's process; reached in routes as `HubState`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from flip_hub.db import Database
+from flip_hub.settings import HubSettings
+from flip_hub.tasks.bus import TaskBus
+from flip_hub.trusts.vault import Vault
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Settings and long-lived parts, made once by `flip_hub.app.lifespan`."""
+
+    settings: HubSettings
+    db: Database
+    vault: Vault
+    bus: TaskBus
+
+
+async def _hub(request: Request) -> Hub:
+    hub = request.app.state.hub
+    assert isinstance(hub, Hub)  # noqa: S101 - set by the lifespan before any request
+    return hub
+
+
+HubState = Annotated[Hub, Depends(_hub)]

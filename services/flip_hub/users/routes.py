@@ -1,0 +1,42 @@
+"""Administration of users."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from flip_hub.auth import Admin
+from flip_hub.db import Session
+from flip_hub.users import accounts
+from flip_hub.users.schemas import ChangeUser, CreateUser, UserView
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.get("")
+async def list_users(
+    _: Admin,
+    session: Session,
+    after: Annotated[str, Query(max_length=320, description="e-mail of the last user of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> list[UserView]:
+    """Users by e-mail. Needs ADMIN."""
+    return await accounts.page(session, after, limit)
+
+
+@router.post("", status_code=201)
+async def create_user(body: CreateUser, admin: Admin, session: Session) -> UserView:
+    """A new local account. Needs ADMIN."""
+    return await accounts.create(session, admin, body)
+
+
+@router.get("/{user_id}")
+async def get_user(user_id: UUID, _: Admin, session: Session) -> UserView:
+    """One user. Needs ADMIN."""
+    return await accounts.get(session, user_id)
+
+
+@router.patch("/{user_id}")
+async def change_user(user_id: UUID, body: ChangeUser, admin: Admin, session: Session) -> UserView:
+    """Changes roles, trusts, name, password, or whether the account is enabled. Needs ADMIN."""
+    return await accounts.change(session, admin, user_id, body)
