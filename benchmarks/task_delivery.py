@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +80,13 @@ class Connection:
 
 
 @contextmanager
-def hub_process(folder: Path, url: str):
+def hub_process(folder: Path, url: str) -> Iterator[tuple[psutil.Process, str, int]]:
     env_file = folder / "hub.env"
     env_file.write_text(f"HUB_DATA_DIR={folder}\nDATABASE_URL={url}\nINTERNAL_SERVICE_KEY_HASH={hash_api_key('x')}\n")
     # The hub itself, with a domain that wants nothing: what a domain does with a result is not measured here.
     command = [sys.executable, __file__, "--as-hub", "serve", "--port", "0", "--internal-port", "0"]
     process = subprocess.Popen([*command, "--env-file", str(env_file)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
     try:
         for line in process.stderr:
             if match := re.search(r"public API on ([\d.]+):(\d+)", line):
@@ -97,9 +99,11 @@ def hub_process(folder: Path, url: str):
         process.communicate(timeout=60)
 
 
-async def delivery(hub: Hub, process: psutil.Process, address: tuple[str, int], trusts: list[Trust], number: int):
+async def delivery(
+    hub: Hub, process: psutil.Process, address: tuple[str, int], trusts: list[Trust], number: int
+) -> tuple[list[float], int, float]:
     """Seconds from submit until the trust holds the task, `number` times, at random trusts that all wait."""
-    arrived: dict[UUID, asyncio.Future] = {}
+    arrived: dict[UUID, asyncio.Future[float]] = {}
     stop = asyncio.Event()
     first_look = {trust.trust_id: asyncio.Event() for trust in trusts}
 
@@ -202,15 +206,15 @@ async def measure(hub: Hub, folder: Path, url: str, trusts: list[Trust], argumen
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load before: {load}")
     print("trusts waiting   p50 ms   p95 ms   max ms   hub CPU ms a task   hub RSS MB")
     for number in arguments.trusts:
-        with hub_process(folder, url) as (process, *address):
-            took, rss, cpu = await delivery(hub, process, tuple(address), trusts[:number], arguments.deliveries)
+        with hub_process(folder, url) as (process, host, port):
+            took, rss, cpu = await delivery(hub, process, (host, port), trusts[:number], arguments.deliveries)
         cuts = statistics.quantiles(took, n=20)
         figures = [statistics.median(took), cuts[-1], max(took), cpu]
         p50, p95, longest, work = (f"{value * 1000:.1f}" for value in figures)
         print(f"{number:14}  {p50:>7}  {p95:>7}  {longest:>7}  {work:>18}  {rss / 1e6:11.0f}", flush=True)
-    with hub_process(folder, url) as (process, *address):
+    with hub_process(folder, url) as (process, host, port):
         for batch in (1, 10):
-            rate, cpu = await throughput(hub, process, tuple(address), trusts[:8], arguments.tasks, batch)
+            rate, cpu = await throughput(hub, process, (host, port), trusts[:8], arguments.tasks, batch)
             print(f"lease + result, {batch:2} a lease: {rate:.0f} tasks/s, {cpu * 1000:.1f} ms of the hub's CPU each")
 
 

@@ -63,9 +63,9 @@ class ServiceSettings(BaseSettings):
             problems += [_explain(item) for item in error.errors(include_input=False, include_url=False)]
         if problems:
             raise SettingsError("\n".join(problems))
-        register_secrets(
-            value.get_secret_value() for value in settings.__dict__.values() if isinstance(value, SecretStr)
-        )
+        for value in settings.__dict__.values():
+            several = value.values() if isinstance(value, dict) else (value,)
+            register_secrets(item.get_secret_value() for item in several if isinstance(item, SecretStr))
         return settings
 
     @classmethod

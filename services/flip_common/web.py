@@ -74,14 +74,17 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     return problem_response(422, "invalid_request", detail, errors=errors)
 
 
-async def _on_crash(request: Request, error: Exception) -> Response:
-    log.error("unhandled %s in %s %s", type(error).__name__, request.method, request.url.path, exc_info=error)
+def _crashed(scope: Scope, error: Exception) -> Response:
+    log.error("unhandled %s in %s %s", type(error).__name__, scope["method"], scope["path"], exc_info=error)
     detail = f"The server failed. Its log says why under request id {request_id.get()}."
     return problem_response(500, "internal_error", detail)
 
 
 class RequestContext:
-    """ASGI middleware: gives every request an id, sends it back, and refuses bodies over the limit."""
+    """ASGI middleware: gives every request an id, sends it back, refuses bodies over the limit, answers crashes.
+
+    Crashes are caught here and not by an exception handler: that one would run where the id is no longer known.
+    """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int, large_paths: tuple[re.Pattern[str], ...] = ()) -> None:
         self.app, self.max_body_bytes, self.large_paths = app, max_body_bytes, large_paths
@@ -94,8 +97,11 @@ class RequestContext:
         asked = headers.get(REQUEST_ID_HEADER.encode(), b"").decode("latin-1")
         rid = asked if _REQUEST_ID.fullmatch(asked) else uuid4().hex
         token = request_id.set(rid)
+        started = False
 
         async def send_with_id(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), (REQUEST_ID_HEADER.encode(), rid.encode())]
             await send(message)
@@ -109,6 +115,11 @@ class RequestContext:
                 await response(scope, receive, send_with_id)
                 return
             await self.app(scope, inner, send_with_id)
+        except Exception as error:
+            response = _crashed(scope, error)
+            if started:
+                raise
+            await response(scope, receive, send_with_id)
         finally:
             request_id.reset(token)
 
@@ -136,7 +147,6 @@ def install(app: FastAPI, max_body_bytes: int = 16_000_000, large_paths: tuple[s
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(Exception, _on_crash)
     patterns = tuple(re.compile(path) for path in large_paths)
     app.add_middleware(RequestContext, max_body_bytes=max_body_bytes, large_paths=patterns)
 

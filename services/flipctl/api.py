@@ -82,8 +82,8 @@ def _parsed(answer: httpx.Response) -> Any:
     return answer.json() if answer.content else None
 
 
-def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
-    """Looks again and again until there is something to see.
+def wait_for(what: str, look: Callable[[], T | None], seconds: float, pause: float = POLL_SECONDS) -> T:
+    """Looks again and again, `pause` seconds apart, until there is something to see.
 
     Raises:
         TimeoutError: nothing within `seconds`.
@@ -95,4 +95,4 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
             return seen
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)

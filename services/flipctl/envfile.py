@@ -9,6 +9,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+# Inside single quotes these end the value early, or are read as something else.
+_UNFIT = re.compile(r"[\r\n']|\\\\|\\$")
 
 
 def read(path: Path) -> dict[str, str]:
@@ -30,14 +32,15 @@ def update(path: Path, values: Mapping[str, str]) -> None:
     """Sets these variables and keeps the others; mode 0600; a crash leaves the old file or the new one.
 
     Raises:
-        ValueError: a name that is no variable name, or a value with a line break.
+        ValueError: a name that is no variable name, or a value, new or kept, that would not read back as it is.
     """
     merged = {**read(path), **values}
-    for name, value in values.items():
+    for name in values:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no variable name; use capitals, digits and _")
-        if "\n" in value or "'" in value:
-            raise ValueError(f"the value of {name} has a line break or a quote in it")
+    for name, value in merged.items():
+        if _UNFIT.search(value):
+            raise ValueError(f"the value of {name} has a line break, a quote or a doubled or last backslash in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp makes the file 0600 from its first moment.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -16,6 +16,7 @@ class Example(ServiceSettings):
     example_count: int = Field(default=3, ge=1)
     example_secret: SecretStr
     trust_api_key: SecretStr = SecretStr("unset-in-this-test")
+    example_keys: dict[str, SecretStr] = Field(default_factory=dict)
     poll_interval_seconds: float = 5
 
 
@@ -26,6 +27,13 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.example_count == 7
     assert settings.example_secret.get_secret_value() == "s3cret-s3cret"
     assert "s3cret-s3cret" not in redact("x s3cret-s3cret y")
+
+
+def test_secrets_in_a_map_never_reach_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLE_SECRET", "s3cret-s3cret")
+    monkeypatch.setenv("EXAMPLE_KEYS", '{"A": "mapped-s3cret-a", "B": "mapped-s3cret-b"}')
+    Example.load()
+    assert "mapped" not in redact("x mapped-s3cret-a mapped-s3cret-b y")
 
 
 def test_every_problem_is_told_at_once_and_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,4 +82,10 @@ def test_values_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_are_as_in_the_environment() -> None:
-    assert Example.names() == ["EXAMPLE_COUNT", "EXAMPLE_SECRET", "POLL_INTERVAL_SECONDS", "TRUST_API_KEY"]
+    assert Example.names() == [
+        "EXAMPLE_COUNT",
+        "EXAMPLE_KEYS",
+        "EXAMPLE_SECRET",
+        "POLL_INTERVAL_SECONDS",
+        "TRUST_API_KEY",
+    ]

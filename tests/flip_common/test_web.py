@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fastapi import Depends, FastAPI, Request
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from flip_common.keys import generate_api_key, hash_api_key
+from flip_common.logs import request_id
 from flip_common.web import PROBLEM_JSON, Problem, install, not_found, require_key
 
 KEY = generate_api_key()
@@ -85,11 +87,36 @@ async def test_routing_errors_are_problem_documents_too(client: httpx.AsyncClien
 
 
 async def test_a_crash_shows_no_text(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/crash")
+    answer = await client.get("/crash", headers={"X-Request-Id": "abc"})
     assert answer.status_code == 500
+    assert answer.headers["content-type"] == PROBLEM_JSON
     assert answer.json()["code"] == "internal_error"
     assert "12345" not in answer.text
-    assert answer.json()["request_id"] in answer.json()["detail"]
+
+
+async def test_a_crash_is_logged_under_the_id_that_the_answer_names(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = []
+    caplog.handler.addFilter(lambda record: seen.append((record.levelname, request_id.get())) or True)
+    answer = await client.get("/crash", headers={"X-Request-Id": "abc"})
+    assert ("ERROR", "abc") in seen
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "abc"
+    assert "abc" in answer.json()["detail"]
+
+
+async def test_a_crash_after_the_answer_began_ends_the_connection(app: FastAPI) -> None:
+    @app.get("/half")
+    async def half() -> StreamingResponse:
+        async def content() -> AsyncIterator[bytes]:
+            yield b"half"
+            raise RuntimeError("the rest is missing")
+
+        return StreamingResponse(content())
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        with pytest.raises(RuntimeError, match="the rest"):
+            await client.get("/half")
 
 
 async def test_invalid_bodies_are_explained_without_their_values(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,8 @@
 """Wire models: what they refuse, and that every task type has its models."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -9,16 +11,24 @@ from pydantic import ValidationError
 from flip_common.wire import (
     PAYLOADS,
     RESULTS,
+    CohortQueryPayload,
+    ColumnStatistics,
     CreateImagingPayload,
     DisclosedCount,
     HeartbeatRequest,
+    HistogramBin,
     JobStatus,
     MetricPoint,
     ModelStatus,
     SiteException,
+    SiteKey,
+    TaskError,
     TaskOutcome,
     TaskResultRequest,
     TaskType,
+    UpdateUserProfilePayload,
+    UpdateUserProfileResult,
+    WireModel,
 )
 
 
@@ -87,6 +97,24 @@ def test_heartbeats_need_a_timezone() -> None:
     with pytest.raises(ValidationError, match="timezone"):
         HeartbeatRequest(release="1", sent_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the point of the test
     assert HeartbeatRequest(release="1", sent_at=datetime.now(UTC)).tasks_running == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        (CohortQueryPayload, {"query_id": uuid4(), "project_id": uuid4(), "query": "SELECT '\0'"}),
+        (ColumnStatistics, {"name": "sex\0", "kind": "categorical", "bins": []}),
+        (HistogramBin, {"label": "F\0", "count": 10}),
+        (TaskError, {"code": "a", "detail": "\0"}),
+        (SiteKey, {"public_key": "ssh-ed25519 " + "A" * 40 + "\0"}),
+        (UpdateUserProfileResult, {"applied": False, "reason": "\0"}),
+        (UpdateUserProfilePayload, {"username": "ada\0", "email": "ada@example.org", "enabled": True}),
+    ],
+)
+def test_texts_that_no_database_keeps_are_refused(model: type[WireModel], fields: dict[str, Any]) -> None:
+    assert model.model_validate(json.loads(json.dumps(fields, default=str).replace("\\u0000", "")))
+    with pytest.raises(ValidationError, match="string_pattern_mismatch"):
+        model.model_validate(fields)
 
 
 def test_terminal_statuses() -> None:

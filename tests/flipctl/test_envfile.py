@@ -22,11 +22,22 @@ def test_values_with_dollars_are_not_expanded(tmp_path: Path) -> None:
     assert envfile.read(tmp_path / "e") == {"A": "${HOME}", "B": "#no comment"}
 
 
-@pytest.mark.parametrize(("name", "value"), [("a b", "1"), ("lower", "1"), ("A", "x\ny"), ("A", "it's")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("a b", "1"), ("lower", "1"), ("A", "x\ny"), ("A", "x\ry"), ("A", "it's"), ("A", "x\\"), ("A", "\\\\x")],
+)
 def test_what_would_not_read_back_is_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(ValueError, match=r"variable name|line break"):
         envfile.update(tmp_path / "e", {name: value})
     assert not (tmp_path / "e").exists()
+
+
+def test_a_kept_value_that_would_not_read_back_stops_the_update(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    path.write_text('PASSWORD="it\'s"\nOTHER=1\n')
+    with pytest.raises(ValueError, match="PASSWORD"):
+        envfile.update(path, {"A": "1"})
+    assert envfile.read(path) == {"PASSWORD": "it's", "OTHER": "1"}
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

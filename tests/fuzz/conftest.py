@@ -157,7 +157,7 @@ class HubInUse:
     internal_headers: dict[str, str]
     people: dict[Role, Caller]
     trust: Kit
-    ids: dict[str, str]
+    ids: dict[str, Any]
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ async def hub_in_use(
             cohort_queries_per_day=10_000,
             fl_nets=[{"name": "net1", "backend": "flower", "url": fl_api.url}],
             fl_api_key=KEY,
-            fl_poll_seconds=0.05,
+            fl_poll_seconds=0.5,
         )
         hub = await stack.enter_async_context(open_hub(settings))
         public, internal = create_app(hub), create_internal_app(hub)
@@ -215,6 +215,7 @@ async def hub_in_use(
             project_id=project.raise_for_status().json()["id"],
         )
         run = await start_run(await world.approved(), fl_api, fl_server)
+        (await fl_server.put(f"{run.url}/results/model.pt", content=b"weights" * 100)).raise_for_status()
         await world.owner.client.post(f"{world.url}/imaging/refresh")
         task, *_ = await kits[0].lease()
         ids = {
@@ -227,6 +228,7 @@ async def hub_in_use(
             "attempt": task.attempt,
             "model_id": run.model_id,
             "trust": kits[0].name,
+            "filename": "model.pt",
         }
         yield HubInUse(hub, public, internal, headers, people, kits[0], ids)
 

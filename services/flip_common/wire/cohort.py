@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from flip_common.wire.model import Sha256Hex, Sql, WireModel
+from flip_common.wire.model import PlainText, Sha256Hex, Sql, WireModel
 
 
 class DisclosedCount(WireModel):
@@ -32,14 +32,14 @@ class DisclosedCount(WireModel):
 class HistogramBin(WireModel):
     """Distinct subjects in one bin."""
 
-    label: str = Field(max_length=200)
+    label: PlainText = Field(max_length=200)
     count: int = Field(ge=0, description="rounded; bins below the threshold are merged into 'Other'")
 
 
 class ColumnStatistics(WireModel):
     """Distribution of one selected column over distinct subjects, disclosure-controlled."""
 
-    name: str = Field(max_length=200)
+    name: PlainText = Field(max_length=200)
     kind: Literal["numeric", "categorical", "date"]
     bins: list[HistogramBin] = Field(max_length=64)
 

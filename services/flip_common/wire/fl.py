@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from flip_common.wire.model import FLBackend, JobType, Sha256Hex, Sql, TrustName, WireModel
+from flip_common.wire.model import FLBackend, JobType, PlainText, Sha256Hex, Sql, TrustName, WireModel
 
 RunConfigKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
 RunConfigValue = bool | int | float | str
@@ -85,7 +85,7 @@ class JobLogs(WireModel):
 class SiteKey(WireModel):
     """Body of `PUT /sites/{trust}`: the public key by which the site's FL client is known (OpenSSH or PEM text)."""
 
-    public_key: str = Field(min_length=40, max_length=4096)
+    public_key: PlainText = Field(min_length=40, max_length=4096)
 
 
 class SiteState(WireModel):

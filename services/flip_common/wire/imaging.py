@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from flip_common.wire.cohort import DisclosedCount
-from flip_common.wire.model import WireModel
+from flip_common.wire.model import PlainText, WireModel
 
 
 class StudyState(StrEnum):
@@ -56,9 +56,9 @@ class ImagingResult(WireModel):
 class UpdateUserProfilePayload(WireModel):
     """Task `update_user_profile`: create, change or disable the user in the site's imaging store."""
 
-    username: str = Field(min_length=1, max_length=320)
-    email: str = Field(min_length=3, max_length=320)
-    full_name: str = Field(default="", max_length=200)
+    username: PlainText = Field(min_length=1, max_length=320)
+    email: PlainText = Field(min_length=3, max_length=320)
+    full_name: PlainText = Field(default="", max_length=200)
     enabled: bool
 
 
@@ -66,4 +66,4 @@ class UpdateUserProfileResult(WireModel):
     """Answer to `update_user_profile`; `reason` says why a store without users did nothing."""
 
     applied: bool
-    reason: str = Field(default="", max_length=500)
+    reason: PlainText = Field(default="", max_length=500)

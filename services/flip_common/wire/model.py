@@ -17,7 +17,9 @@ class WireModel(BaseModel):
 TrustName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 AccessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,63}$")]
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Sql = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+# PostgreSQL keeps no NUL, so none may reach a hub or a site.
+PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+Sql = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=r"^[^\x00]*$")]
 
 
 class Role(StrEnum):

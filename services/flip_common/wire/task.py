@@ -23,7 +23,7 @@ from flip_common.wire.imaging import (
     UpdateUserProfilePayload,
     UpdateUserProfileResult,
 )
-from flip_common.wire.model import TrustName, WireModel
+from flip_common.wire.model import PlainText, TrustName, WireModel
 
 MAX_WAIT_SECONDS = 60
 MAX_ENVELOPE_CHARS = 8_000_000
@@ -72,11 +72,11 @@ RESULTS: MappingProxyType[TaskType, type[WireModel]] = MappingProxyType(
 class HeartbeatRequest(WireModel):
     """Body of `POST /trust/heartbeat`: the trust's view of its own health."""
 
-    release: str = Field(max_length=64, description="release the trust runs")
-    services: dict[Annotated[str, StringConstraints(max_length=64)], bool] = Field(
+    release: PlainText = Field(max_length=64, description="release the trust runs")
+    services: dict[Annotated[PlainText, StringConstraints(max_length=64)], bool] = Field(
         default_factory=dict, max_length=32, description="service name to whether it answers"
     )
-    tasks_running: int = Field(default=0, ge=0)
+    tasks_running: int = Field(default=0, ge=0, le=1_000_000)
     sent_at: datetime = Field(description="trust's clock, timezone-aware; the hub reports the skew")
 
     @model_validator(mode="after")
@@ -144,7 +144,7 @@ class TaskError(WireModel):
     """Why an attempt failed: a code and a text written by FLIP, never an exception's own text."""
 
     code: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    detail: str = Field(default="", max_length=2000)
+    detail: PlainText = Field(default="", max_length=2000)
     retryable: bool = False
 
 

@@ -1,11 +1,11 @@
 """Reading the audit trail."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from flip_common.wire import WireModel
 from flip_hub.audit import service
@@ -15,6 +15,16 @@ from flip_hub.db import Session
 router = APIRouter(prefix="/audit", tags=["audit"])
 
 Text = Annotated[str | None, Query(max_length=400, pattern=r"^[^\x00]*$")]
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # the first or last day there is, in a zone far from UTC
+        raise ValueError(f"{value.isoformat()} is outside the years 1 to 9999 in UTC") from None
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class AuditView(WireModel):
@@ -47,8 +57,8 @@ async def read_audit(
     action: Text = None,
     entity: Text = None,
     entity_id: Text = None,
-    since: Annotated[AwareDatetime | None, Query(description="with timezone")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="exclusive, with timezone")] = None,
+    since: Annotated[UtcTime | None, Query(description="with timezone")] = None,
+    until: Annotated[UtcTime | None, Query(description="exclusive, with timezone")] = None,
     before_id: Annotated[int | None, Query(ge=1, lt=2**63, description="next_before_id of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> AuditPage:

@@ -14,6 +14,7 @@ from flip_hub.jobs.routes import router as nets
 from flip_hub.jobs.schemas import StartRequest
 from flip_hub.jobs.start import start
 from flip_hub.models import apps, service
+from flip_hub.models.download import ResultFile
 from flip_hub.models.schemas import (
     FILENAME_PATTERN,
     AppOut,
@@ -179,9 +180,4 @@ async def get_result(
     path = result_path(hub.settings.hub_data_dir, model_id, row.sha256)
     if not path.is_file():
         raise Problem(410, "result_gone", f"{filename} is no longer on the hub's disk; restore it from a backup")
-    return FileResponse(
-        path,
-        media_type="application/octet-stream",
-        filename=filename.rsplit("/", 1)[-1],
-        headers={"etag": etag},
-    )
+    return ResultFile(path, filename.rsplit("/", 1)[-1], etag)

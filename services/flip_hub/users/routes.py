@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from flip_common.wire.model import PlainText
 from flip_hub.auth import Admin
 from flip_hub.db import Session
 from flip_hub.users import accounts
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 async def list_users(
     _: Admin,
     session: Session,
-    after: Annotated[str, Query(max_length=320, description="e-mail of the last user of the page before")] = "",
+    after: Annotated[PlainText, Query(max_length=320, description="e-mail of the last user of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> list[UserView]:
     """Users by e-mail. Needs ADMIN."""

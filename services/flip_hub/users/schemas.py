@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
 from flip_common.wire import Role, WireModel
+from flip_common.wire.model import PlainText
 
 MIN_PASSWORD_CHARS = 12
 MAX_PASSWORD_CHARS = 256  # argon2 takes more; a hash of megabytes would be a cheap way to keep the hub busy
@@ -28,7 +29,7 @@ FullName = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x
 class SignIn(WireModel):
     """Body of `POST /auth/sign-in`."""
 
-    email: Annotated[str, StringConstraints(to_lower=True, max_length=320)]
+    email: Annotated[PlainText, StringConstraints(to_lower=True, max_length=320)]
     password: Password
 
 

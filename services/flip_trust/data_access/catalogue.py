@@ -117,7 +117,7 @@ def classify(table: str, column: str, sql_type: str) -> Column:
         if column in _FREE_TEXT:
             return Column(Kind.FREE_TEXT, column, text)
         if _IDENTIFIER.fullmatch(column) and not _NOT_IDENTIFIER.fullmatch(column):
-            return Column(Kind.IDENTIFIER, _SAME_DOMAIN.get(column, column), text, nullable=column != "person_id")
+            return Column(Kind.IDENTIFIER, _SAME_DOMAIN.get(column, column), text)
     return Column(text=text)
 
 

@@ -24,14 +24,14 @@ _ACCESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.~-]{0,63}")
 
 log = logging.getLogger(__name__)
 
-# An accession that several people share names nobody.
-_STUDIES = f"""SELECT accession_id, min(person_id) AS person_id FROM {SCHEMA}.image_occurrence
+STUDIES = f"""SELECT accession_id, min(person_id) AS person_id FROM {SCHEMA}.image_occurrence
                WHERE accession_id IS NOT NULL GROUP BY accession_id HAVING count(DISTINCT person_id) = 1"""
+"""Studies with the person each belongs to. An accession that several people share names nobody."""
 
 _LIVE = f"""SELECT f.accession_id, f.person_id FROM flip.frozen_accession f
             JOIN flip.frozen_subject s ON s.project_id = f.project_id AND s.person_id = f.person_id
             JOIN {SCHEMA}.person p ON p.person_id = f.person_id
-            JOIN ({_STUDIES}) st ON st.accession_id = f.accession_id AND st.person_id = f.person_id
+            JOIN ({STUDIES}) st ON st.accession_id = f.accession_id AND st.person_id = f.person_id
             WHERE f.project_id = $1"""
 
 _SHRINK = (
@@ -100,7 +100,7 @@ async def _find(reader: Database, query: GuardedQuery) -> Members:
     if query.has_accession:
         same = " AND st.person_id = q.person_id" if query.has_person else ""
         sql += (
-            f", s AS MATERIALIZED (SELECT DISTINCT st.accession_id, st.person_id FROM q JOIN ({_STUDIES}) st"
+            f", s AS MATERIALIZED (SELECT DISTINCT st.accession_id, st.person_id FROM q JOIN ({STUDIES}) st"
             f" ON st.accession_id = q.accession_id{same})"
         )
     people = "q" if query.has_person else "s"

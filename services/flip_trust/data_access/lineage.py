@@ -5,8 +5,8 @@ Three rules, each closing a way around the threshold:
 1.  Identifiers (person_id, accession_id, event keys, source values, UIDs) may be selected, grouped by, counted, and
     compared with the same identifier of another table. Nothing else: a literal, in whatever disguise, would turn a
     count into a question on one person. Of a birth date only the year may be used.
-2.  All rows about people in one SELECT are tied together by `person_id = person_id` (or accession_id). Without the
-    tie a condition on one person would decide whether everybody else is counted.
+2.  All rows about people in one SELECT are tied together by `person_id = person_id`. Without the tie a condition on
+    one person would decide whether everybody else is counted.
 3.  Aggregates and windows stay within a person (GROUP BY / PARTITION BY person_id), for the same reason.
 """
 
@@ -18,7 +18,7 @@ from sqlglot import exp
 from flip_trust.data_access.catalogue import PERSONAL_TABLES, SCHEMA, Catalogue, Column
 from flip_trust.data_access.grammar import conjuncts
 from flip_trust.data_access.refusal import QueryRefused
-from flip_trust.data_access.usage import LINKS, check_usage, is_text, own_nodes
+from flip_trust.data_access.usage import LINK, check_usage, is_text, own_nodes
 
 _OUTER = "\0outer"
 _TIE = "join on a.person_id = b.person_id"
@@ -177,7 +177,7 @@ class Analysis:
             if not (isinstance(left, exp.Column) and isinstance(right, exp.Column)):
                 continue
             (left_name, one), (right_name, two) = frame.resolve(left), frame.resolve(right)
-            if one.domain == two.domain and one.domain in LINKS:
+            if one.domain == two.domain == LINK:
                 yield left_name, right_name
 
     def _predicate(self, query: exp.Query, ctes: dict[str, Relation], frame: Frame) -> None:
@@ -207,7 +207,7 @@ class Analysis:
     def _check_in(self, test: exp.In, output: Column, frame: Frame) -> None:
         left = test.this
         same = isinstance(left, exp.Column) and frame.resolve(left)[1].domain == output.domain
-        if not same or output.domain not in LINKS:
+        if not same or output.domain != LINK:
             raise QueryRefused(
                 "not_tied",
                 "IN over a subquery about people must compare person_id with person_id",

@@ -15,8 +15,8 @@ import asyncpg
 
 from flip_common.web import Problem
 from flip_common.wire import ColumnStatistics, DisclosedCount
-from flip_trust.data_access.catalogue import SCHEMA
 from flip_trust.data_access.database import Database
+from flip_trust.data_access.freezing import STUDIES
 from flip_trust.data_access.guard import GuardedQuery
 from flip_trust.disclosure import Disclosure
 
@@ -143,10 +143,7 @@ def _cohort(query: GuardedQuery, columns: Sequence[Described]) -> str:
     values = [f"{_value(column)} AS c{i}" for i, column in enumerate(columns)]
     sql = f"SELECT {', '.join([f'{subject} AS s', *values])} FROM ({query.sql}) AS q"
     if not query.has_person:
-        sql += (
-            f" JOIN (SELECT DISTINCT accession_id, person_id FROM {SCHEMA}.image_occurrence) AS io"
-            " ON io.accession_id = q.accession_id"
-        )
+        sql += f" JOIN ({STUDIES}) AS io ON io.accession_id = q.accession_id"
     return f"{sql} WHERE {subject} IS NOT NULL"
 
 
@@ -168,17 +165,21 @@ def _bounds(i: int, integer: bool, threshold: int) -> str:
     """
     least_step = "1" if integer else "1e-9"
     return (
-        f"people{i} AS MATERIALIZED (SELECT min(c{i})::float8 AS a, max(c{i})::float8 AS z FROM cohort "
-        f"WHERE c{i} IS NOT NULL GROUP BY s), "
+        f"people{i} AS MATERIALIZED ("
+        f"SELECT c{i}::float8 AS a, c{i}::float8 AS z FROM cohort WHERE c{i} IS NOT NULL AND (SELECT n = r FROM total) "
+        f"UNION ALL SELECT min(c{i})::float8, max(c{i})::float8 FROM cohort "
+        f"WHERE c{i} IS NOT NULL AND (SELECT n <> r FROM total) GROUP BY s), "
+        f"rank{i} AS MATERIALIZED (SELECT greatest({threshold}, ceil(count(*) * {TAIL}))::bigint - 1 AS k "
+        f"FROM people{i}), "
+        f"tails{i} AS MATERIALIZED (SELECT "
+        f"coalesce((SELECT a FROM people{i} ORDER BY a LIMIT 1 OFFSET (SELECT k FROM rank{i})), 0) AS one, "
+        f"coalesce((SELECT z FROM people{i} ORDER BY z DESC LIMIT 1 OFFSET (SELECT k FROM rank{i})), 0) AS two), "
         f"bounds{i} AS MATERIALIZED (SELECT step, first, last, floor(first / step) AS low, floor(last / step) AS high "
         f"FROM (SELECT first, last, greatest({least_step}, p * "
         "CASE WHEN raw <= p THEN 1 WHEN raw <= 2 * p THEN 2 WHEN raw <= 5 * p THEN 5 ELSE 10 END)::float8 AS step "
         "FROM (SELECT first, last, raw, 10 ^ floor(log(raw)) AS p FROM (SELECT first, last, greatest("
         f"last / {BINS_PER_SPREAD} - first / {BINS_PER_SPREAD}, abs(first) * 1e-9, abs(last) * 1e-9, 1e-9) AS raw "
-        "FROM (SELECT least(one, two) AS first, greatest(one, two) AS last FROM "
-        f"(SELECT coalesce((SELECT a FROM people{i} ORDER BY a LIMIT 1 OFFSET k - 1), 0) AS one, "
-        f"coalesce((SELECT z FROM people{i} ORDER BY z DESC LIMIT 1 OFFSET k - 1), 0) AS two FROM "
-        f"(SELECT greatest({threshold}, ceil(count(*) * {TAIL}))::bigint AS k FROM people{i}) t) u) v) x) y) w)"
+        f"FROM (SELECT least(one, two) AS first, greatest(one, two) AS last FROM tails{i}) v) x) y) w)"
     )
 
 

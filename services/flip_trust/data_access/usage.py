@@ -8,8 +8,8 @@ from flip_trust.data_access.catalogue import Column, Kind
 from flip_trust.data_access.refusal import QueryRefused
 
 Resolve = Callable[[exp.Column], tuple[str, Column]]
-LINKS = frozenset({"person_id", "accession_id"})
-"""Identifiers that tie rows to one person."""
+LINK = "person_id"
+"""The identifier that ties rows to one person. An accession does not: systems write one placeholder for many people."""
 
 
 def check_usage(select: exp.Select, resolve: Resolve, personal: bool, anchored: bool) -> None:
@@ -155,9 +155,9 @@ def _compared_with_same(column: exp.Column, found: Column, resolve: Resolve) -> 
 
 
 def _links(items: list[exp.Expr], resolve: Resolve, *, nullable: bool = True) -> bool:
-    """Whether one of the items is an identifier of a person or study; `nullable`: one that may be missing will do."""
+    """Whether one of the items is the identifier of a person; `nullable`: one that may be missing will do."""
     columns = (resolve(item)[1] for item in items if isinstance(item, exp.Column))
-    return any(column.domain in LINKS and (nullable or not column.nullable) for column in columns)
+    return any(column.domain == LINK and (nullable or not column.nullable) for column in columns)
 
 
 def _in_window(node: exp.Expr) -> bool:

@@ -114,7 +114,8 @@ def _run_dcm2niix(source: Path, series: Series, folder: Path, timeout_seconds: f
             os.link(source / instance.file, inputs / instance.file)
         command = [dcm2niix.bin, "-z", "n", "-b", "n", "-f", "volume", "-o", str(outputs), str(inputs)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=timeout_seconds, check=False)
+            # Native code that reads files of others gets none of this service's secrets.
+            done = subprocess.run(command, env={}, capture_output=True, timeout=timeout_seconds, check=False)
         except subprocess.TimeoutExpired:
             raise ConversionError(
                 f"series {series.name} cannot be converted: dcm2niix took over {timeout_seconds:g} s"

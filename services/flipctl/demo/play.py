@@ -177,7 +177,7 @@ class People:
                         self.progress.say(f"  round {point['round']}  {series['trust']}  {label} {point['value']:.3f}")
             return seen if ModelStatus(status).terminal and seen["job"] and seen["job"]["ended_at"] else None
 
-        ended = wait_for("the job's end", look, seconds)
+        ended = wait_for("the job's end", look, seconds, pause=1)
         return Run(model, ended["status"], ended["job"], self.researcher.get(f"/models/{model}/metrics"))
 
     def download(self, run: Run, folder: Path) -> None:

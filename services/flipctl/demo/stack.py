@@ -96,7 +96,6 @@ class Stack:
                 "INTERNAL_SERVICE_KEY_HASH": hash_api_key(self._internal_key),
                 "FL_NETS": net,
                 "FL_API_KEY": self._fl_key,
-                "FL_POLL_SECONDS": 0.5,
             },
         )
         self._service(

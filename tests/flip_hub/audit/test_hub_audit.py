@@ -74,7 +74,18 @@ async def test_filters_and_pages(hub, admin):
     assert (await read(actor="' OR 1=1 --"))["events"] == []
 
 
-@pytest.mark.parametrize("query", ["since=2026-01-01T00:00:00", "limit=0", "limit=501", "before_id=0", "actor=%00"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=2026-01-01T00:00:00",
+        "since=0001-01-01T00:00:00%2B14:00",
+        "until=9999-12-31T23:59:59-14:00",
+        "limit=0",
+        "limit=501",
+        "before_id=0",
+        "actor=%00",
+    ],
+)
 async def test_malformed_filters(admin, query):
     assert (await admin.client.get(f"/api/audit?{query}")).status_code == 422
 
@@ -97,6 +108,14 @@ async def test_secrets_are_kept_out(hub, admin):
         leaked = "flip_" + "k" * 43
         await record(session, "hub", "a.b", "a", "1", None, {"note": f"the key is {leaked}"})
     assert leaked not in (await admin.client.get("/api/audit")).text
+
+
+async def test_a_cohort_query_stands_there_word_for_word(hub, admin):
+    hiding = "SELECT person_id FROM person WHERE'://a:'='b'OR(year_of_birth=1931)OR'@'='c'"
+    async with hub.db.transaction() as session:
+        await record(session, "hub", "cohort_query.create", "cohort_query", "1", None, {"query": hiding})
+    (event,) = (await admin.client.get("/api/audit", params={"action": "cohort_query.create"})).json()["events"]
+    assert event["after"]["query"] == hiding
 
 
 async def test_a_change_that_fails_leaves_no_event(admin):

@@ -171,6 +171,23 @@ async def test_results_are_listed_and_downloaded_whole_or_in_part(run: Run) -> N
     problem(await get(f"{base}/other.pt"), 404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ("bytes=10-", 416, "range_not_satisfiable"),
+        ("bytes=3-1", 400, "malformed_range"),
+        ("bytes=a-b", 400, "malformed_range"),
+        ("lines=1-2", 400, "malformed_range"),
+    ],
+)
+async def test_ranges_that_cannot_be_served(run: Run, asked: str, status: int, code: str) -> None:
+    await put(run, "model.pt", b"0123456789")
+    url = f"/api/models/{run.model_id}/results/model.pt"
+    answer = await run.world.owner.client.get(url, headers={"range": asked})
+    assert "10 bytes" in problem(answer, status, code)["detail"]
+    assert answer.headers["content-range"] == "bytes */10"
+
+
 async def test_a_result_sent_again_replaces_the_first(run: Run, hub: Hub) -> None:
     await put(run, "a", b"one")
     await put(run, "a", b"one")
@@ -217,8 +234,7 @@ async def test_a_broken_disk_counts_as_a_failed_upload(run: Run, monkeypatch: py
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(store, "_finish", broken)
-    with pytest.raises(OSError, match="Input/output"):
-        await run.internal.put(f"{run.url}/results/a", content=b"x")
+    problem(await run.internal.put(f"{run.url}/results/a", content=b"x"), 500, "internal_error")
     [event] = await run.world.events(run.model_id, "UPLOAD_FAILED")
     assert event["detail"] == {"filename": "a", "code": "OSError"}
 

@@ -99,6 +99,9 @@ async def test_a_trust_that_falls_silent_counts_as_offline(register_trust, admin
         {"sent_at": "2026-01-31T12:00:00"},
         {"sent_at": "yesterday"},
         {"release": "x" * 65},
+        {"release": "1.0\0"},
+        {"services": {"imaging\0": True}},
+        {"tasks_running": 2**31},
         {"services": {str(number): True for number in range(33)}},
         {"more": 1},
     ],
@@ -147,6 +150,12 @@ async def test_unknown_trusts(admin):
     assert (await admin.client.post(f"{path}/keys")).status_code == 404
     assert (await admin.client.delete(f"{path}/keys/{uuid4()}")).status_code == 404
     assert (await admin.client.patch(path, json={"enabled": False})).status_code == 404
+
+
+async def test_an_fl_key_that_cannot_be_kept_is_refused(register_trust):
+    trust = await register_trust("A")
+    answer = await trust.client.put("/api/trust/fl-key", json={"public_key": SSH_KEY + "\0"}, headers=trust.headers)
+    assert answer.status_code == 422
 
 
 async def test_the_fl_key_is_kept_and_handed_on(register_trust, admin, hub, monkeypatch):

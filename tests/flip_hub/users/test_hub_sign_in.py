@@ -56,6 +56,10 @@ async def test_unknown_wrong_and_disabled_look_the_same(sign_in, sign_in_as):
     assert seen[0] == seen[1] == seen[2]
 
 
+async def test_an_address_that_the_database_cannot_hold_is_refused(sign_in):
+    assert (await sign_in("ada\0@example.org")).status_code == 422
+
+
 async def test_an_unknown_address_costs_a_hash_too(monkeypatch):
     verified = []
 

@@ -123,6 +123,10 @@ async def test_users_come_in_pages(admin, sign_in_as):
     assert [user["email"][0] for user in first + rest] == ["a", "b", "c", "r"]
 
 
+async def test_a_page_behind_what_no_address_can_be(admin):
+    assert (await admin.client.get("/api/users?after=a%00b")).status_code == 422
+
+
 async def test_unknown_users(admin):
     path = f"/api/users/{uuid4()}"
     assert (await admin.client.get(path)).status_code == 404

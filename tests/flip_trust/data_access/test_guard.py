@@ -320,6 +320,28 @@ QUERIES: tuple[tuple[str, str, str], ...] = (
         "(SELECT person_id, m.value_as_number FROM person LEFT JOIN measurement m USING (person_id)) s",
     ),
     (
+        "tie by a placeholder accession",
+        "not_tied",
+        IO + "WHERE EXISTS (SELECT 1 FROM image_occurrence x JOIN measurement m ON m.person_id = x.person_id "
+        "WHERE x.accession_id = io.accession_id AND m.value_as_number > 900)",
+    ),
+    (
+        "grouped by a placeholder accession",
+        "aggregate",
+        "SELECT accession_id, max(image_occurrence_date) AS last FROM image_occurrence GROUP BY accession_id",
+    ),
+    (
+        "grouped by person and accession",
+        ALLOWED,
+        "SELECT io.person_id, io.accession_id, count(*) AS n FROM image_occurrence io "
+        "GROUP BY io.person_id, io.accession_id",
+    ),
+    (
+        "in accessions",
+        "not_tied",
+        IO + "WHERE io.accession_id IN (SELECT x.accession_id FROM image_occurrence x)",
+    ),
+    (
         "named window",
         "construct",
         "SELECT person_id, rank() OVER w AS r FROM person WINDOW w AS (ORDER BY year_of_birth)",

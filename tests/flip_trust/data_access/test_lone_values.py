@@ -73,3 +73,21 @@ async def test_enough_people_far_out_do_show(own_api: httpx.AsyncClient, own_url
     await give(own_url, 300, 90.0)
     (column,) = await columns(own_api, BLOWN_UP.format(rare=RARE, power=0))
     assert len(column["bins"]) > 1
+
+
+async def test_a_placeholder_accession_does_not_count_those_who_share_it(
+    own_api: httpx.AsyncClient, own_url: str
+) -> None:
+    connection = await asyncpg.connect(own_url)
+    try:
+        await connection.execute("UPDATE omop.image_occurrence SET accession_id = '' WHERE person_id % 4 = 0")
+    finally:
+        await connection.close()
+    await give(own_url, 4, 5.0)
+    query = (
+        "SELECT io.accession_id FROM image_occurrence io JOIN measurement m ON m.person_id = io.person_id "
+        f"WHERE m.measurement_concept_id = {RARE}"
+    )
+    body = {"query_id": str(uuid4()), "project_id": str(uuid4()), "query": query}
+    response = await own_api.post("/cohort/statistics", json=body)
+    assert response.json()["subjects"]["suppressed"]

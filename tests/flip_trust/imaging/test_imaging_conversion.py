@@ -56,6 +56,19 @@ def convert(library: Library, tmp_path: Path) -> Any:
     return run
 
 
+def test_the_converter_gets_no_secret_of_the_service(
+    convert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is native code that reads what scanners and other hospitals wrote."""
+    spy, seen = tmp_path / "spy", tmp_path / "seen"
+    spy.write_text(f"#!/bin/sh\n/usr/bin/env > {seen}\nexit 1\n")
+    spy.chmod(0o755)
+    monkeypatch.setattr("dcm2niix.bin", str(spy))
+    monkeypatch.setenv("TRUST_INTERNAL_SERVICE_KEY", "s3cret-s3cret-s3cret")
+    convert([Path(str(get_testdata_file("CT_small.dcm")))])
+    assert "s3cret" not in seen.read_text()
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("compress", [False, True])
 def test_an_oblique_series_is_right_voxel_by_voxel(
