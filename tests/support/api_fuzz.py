@@ -212,8 +212,8 @@ class _Caller:
                 seen(_Request.of(case))
             _cap_wait(case.body)
             shown = f"{case.method} {case.formatted_path} {case.query} {case.body!r}"[:600]
-            options = {"base_url": self._api.url, "session": self._session, "headers": self._api.headers}
-            self._ask(shown, lambda: case.call(**options, timeout=30), case)
+            url, session, headers = self._api.url, self._session, self._api.headers
+            self._ask(shown, lambda: case.call(url, session, headers, timeout=30), case)
 
         run()
 

@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
@@ -99,10 +98,3 @@ class SiteException(WireModel):
     code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")]
     digest: Sha256Hex
     round: int | None = Field(default=None, ge=0, le=1_000_000)
-
-
-class ModelRef(WireModel):
-    """A model and the project it belongs to."""
-
-    model_id: UUID
-    project_id: UUID
