@@ -17,6 +17,7 @@ import psutil
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.1
 ORPHAN_SECONDS = 3
+RESOURCE_TRACKER = "multiprocessing.resource_tracker"
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +106,7 @@ class Processes:
                 process.wait()
         self.running.clear()
         # What detached itself came to us as its subreaper: most of it is ending on its own by now.
-        orphans = psutil.Process().children(recursive=True)
-        _, alive = psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)
+        _, alive = psutil.wait_procs(descendants(), timeout=ORPHAN_SECONDS)
         for orphan in alive:
             log.warning("left over and killed: %s", _describe(orphan))
             orphan.kill()
@@ -114,11 +114,23 @@ class Processes:
         return killed
 
 
-def _describe(process: psutil.Process) -> str:
+def descendants() -> list[psutil.Process]:
+    """Every process that this one started, or that came to it; without the one Python keeps for `multiprocessing`.
+
+    That one belongs to this process itself and ends with it.
+    """
+    return [child for child in psutil.Process().children(recursive=True) if RESOURCE_TRACKER not in _command(child)]
+
+
+def _command(process: psutil.Process) -> str:
     try:
-        return f"pid {process.pid} ({' '.join(process.cmdline()[:4])})"
+        return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
-        return f"pid {process.pid}"
+        return ""
+
+
+def _describe(process: psutil.Process) -> str:
+    return f"pid {process.pid} ({_command(process)[:120]})"
 
 
 def _kill_group(pid: int) -> None:

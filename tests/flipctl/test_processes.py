@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import psutil
 import pytest
 
-from flipctl.processes import Processes, ProcessFailedError
+from flipctl.processes import Processes, ProcessFailedError, descendants
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -73,3 +74,13 @@ def test_an_exception_ends_everything_too(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert started[0].poll() is not None
+
+
+def test_pythons_own_helper_is_no_leftover(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Processes(tmp_path):
+        resource_tracker.ensure_running()
+        helpers = psutil.Process().children()
+        assert helpers
+        assert descendants() == []
+    assert all(helper.is_running() for helper in helpers)
+    assert not caplog.records

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
-import psutil
 import typer
 from rich.console import Console
 
@@ -26,7 +25,7 @@ from flipctl.demo.report import Report, show
 from flipctl.demo.stack import ADMIN, START_SECONDS, Stack
 from flipctl.demo.watch import MemoryWatch
 from flipctl.output import JsonFlag, fail, print_json
-from flipctl.processes import Processes, ProcessFailedError
+from flipctl.processes import Processes, ProcessFailedError, descendants
 
 EXAMPLE = "Example: flipctl demo --keep"
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,7 +67,7 @@ def demo(
     except KeyboardInterrupt:
         progress.say("interrupted; every process was ended")
         raise typer.Exit(130) from None
-    left = psutil.Process().children(recursive=True)
+    left = descendants()
     if left:
         fail(f"processes were left over: {[process.pid for process in left]}")
     if not report.passed:
