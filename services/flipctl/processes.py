@@ -14,7 +14,7 @@ from typing import Self
 
 import psutil
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 POLL_SECONDS = 0.1
 ORPHAN_SECONDS = 3
 RESOURCE_TRACKER = "multiprocessing.resource_tracker"
@@ -28,24 +28,27 @@ class ProcessFailedError(RuntimeError):
 
 @dataclass
 class Processes:
-    """Use as a context manager: at its end no process started here, nor any child of theirs, is alive.
+    """Use as a context manager: at its end no process started within it, nor any child of theirs, is alive.
 
-    The calling process becomes a subreaper, so that children that detach themselves (a PostgreSQL server, say)
-    come back to it and are found.
+    Meanwhile the calling process is a subreaper, so that children that detach themselves (a PostgreSQL server, say)
+    come back to it and are found. What ran before is left alone.
     """
 
     log_dir: Path
     stop_seconds: float = 20
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    others: list[psutil.Process] = field(default_factory=list, init=False)
+    adopted: int = field(default=0, init=False)
 
     def __enter__(self) -> Self:
-        if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "cannot become a subreaper")
+        self.adopted = _adopt_orphans(1)
+        self.others = descendants()
         self.log_dir.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
+        _adopt_orphans(self.adopted)
 
     def start(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Starts a process in a session of its own; its output goes to `<log_dir>/<name>.log`."""
@@ -106,20 +109,42 @@ class Processes:
                 process.wait()
         self.running.clear()
         # What detached itself came to us as its subreaper: most of it is ending on its own by now.
-        _, alive = psutil.wait_procs(descendants(), timeout=ORPHAN_SECONDS)
+        _, alive = psutil.wait_procs(descendants(self.others), timeout=ORPHAN_SECONDS)
         for orphan in alive:
             log.warning("left over and killed: %s", _describe(orphan))
-            orphan.kill()
+            _kill(orphan)
         psutil.wait_procs(alive, timeout=ORPHAN_SECONDS)
         return killed
 
 
-def descendants() -> list[psutil.Process]:
-    """Every process that this one started, or that came to it; without the one Python keeps for `multiprocessing`.
+def descendants(others: Sequence[psutil.Process] = ()) -> list[psutil.Process]:
+    """Every process that this one started, or that came to it, but for `others` and their children.
 
-    That one belongs to this process itself and ends with it.
+    The one Python keeps for `multiprocessing` is not among them: it belongs to this process and ends with it.
     """
-    return [child for child in psutil.Process().children(recursive=True) if RESOURCE_TRACKER not in _command(child)]
+    apart = {*others}
+    for other in others:
+        apart.update(_children(other))
+    return [child for child in _children(psutil.Process()) if child not in apart and not _is_pythons_own(child)]
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _is_pythons_own(process: psutil.Process) -> bool:
+    return RESOURCE_TRACKER in _command(process)
+
+
+def _adopt_orphans(adopt: int) -> int:
+    """Whether (1 or 0) orphaned grandchildren become children of this process; returns what was so before."""
+    libc, before = ctypes.CDLL(None, use_errno=True), ctypes.c_int()
+    if libc.prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(before)) or libc.prctl(PR_SET_CHILD_SUBREAPER, adopt, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "cannot change who adopts orphaned processes")
+    return before.value
 
 
 def _command(process: psutil.Process) -> str:
@@ -131,6 +156,13 @@ def _command(process: psutil.Process) -> str:
 
 def _describe(process: psutil.Process) -> str:
     return f"pid {process.pid} ({_command(process)[:120]})"
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        log.debug("process %s is gone already", process.pid)
 
 
 def _kill_group(pid: int) -> None:

@@ -1,4 +1,4 @@
-"""A whole federation on this machine: a hub, an FL server and two trusts, started once for all these tests."""
+"""A whole federation on this machine: a hub, an FL server and two trusts, started once for a module."""
 
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Federation:
     people: People
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def federation() -> Iterator[Federation]:
     """Two trusts with twelve labelled patients each, online and with accounts for everyone."""
     with (

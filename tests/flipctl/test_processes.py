@@ -1,6 +1,7 @@
 """No process outlives its stack."""
 
 import os
+import signal
 import subprocess
 import sys
 from multiprocessing import resource_tracker
@@ -84,3 +85,20 @@ def test_pythons_own_helper_is_no_leftover(tmp_path: Path, caplog: pytest.LogCap
         assert descendants() == []
     assert all(helper.is_running() for helper in helpers)
     assert not caplog.records
+
+
+def test_what_ran_before_is_left_alone(tmp_path: Path) -> None:
+    before = subprocess.Popen(DETACHING, stdout=subprocess.PIPE, text=True)
+    try:
+        assert before.stdout is not None
+        its_child = int(before.stdout.readline())
+        with Processes(tmp_path) as processes:
+            child = processes.start("child", SLEEP, os.environ)
+            wait_for_output(processes, "child")
+        assert child.poll() is not None
+        assert before.poll() is None
+        assert psutil.pid_exists(its_child)
+        os.kill(its_child, signal.SIGKILL)
+    finally:
+        before.kill()
+        before.communicate()
