@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from flipctl.cli import app
 
-NOT_BY_HAND = {f"flip_fl.flower.{name}" for name in ("superlink", "supernode", "superexec", "serverapp", "clientapp")}
+NOT_BY_HAND = {f"flip_fl.flower.{name}" for name in ("superlink", "supernode", "superexec", "nursery")}
 
 
 def _verbs(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -392,9 +392,9 @@ class Net:
         found = []
         for process in psutil.Process().children(recursive=True):
             try:
-                command = process.cmdline()
-                ours = any(str(self.root / name) in part for part in command)
-                if module in command and ours and process.status() != psutil.STATUS_ZOMBIE:
+                title = " ".join(process.cmdline())
+                ours = module in title.split() and f"{self.root / name}/" in title
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.NoSuchProcess:
                 continue

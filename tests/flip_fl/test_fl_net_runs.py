@@ -23,6 +23,11 @@ SECRET = "patient_id=SECRET123"
 SERVER_APP_MODULE, CLIENT_APP_MODULE = "flip_fl.flower.serverapp", "flip_fl.flower.clientapp"
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie only waits to be asked how it ended."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 @pytest.fixture(scope="session")
 def app(app_files: dict[str, Any], zip_of: Callable[..., bytes]) -> bytes:
     """The app, packed."""
@@ -254,7 +259,7 @@ def test_a_killed_fl_api_sets_the_record_straight(
     net.run(app, waiting)
     family = psutil.Process(net.services["fl"].pid).children(recursive=True)
     net.kill("fl")
-    until("nothing of it is left", lambda: not [item for item in family if item.is_running()], 10)
+    until("nothing of it is left", lambda: not [item for item in family if lives(item)], 10)
     net.start_api(apart=True)
     state = net.state(running.job_id)
     assert (state.status, state.reason) == (JobStatus.FAILED, "the FL server was restarted while the job ran")

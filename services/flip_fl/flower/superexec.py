@@ -1,12 +1,9 @@
 """Runs a SuperExec, which starts app processes: ServerApps beside the SuperLink, ClientApps at a site.
 
-Each app process gets a session of its own, its output in the run's log, its token by standard input, and a record
-by which others find it and end it.
+Each app process gets a session of its own, its output in the run's log, and a record by which others find it and
+end it.
 """
 
-import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +12,8 @@ import typer
 from flip_fl.command import run_command
 from flip_fl.flower import internals
 from flip_fl.flower.files import RunFiles
+from flip_fl.flower.nursery import Launch, Nursery
 from flip_fl.processes import ProcessId, end_with_parent
-
-log = logging.getLogger(__name__)
 
 MODULES = {internals.SERVER_APP: "flip_fl.flower.serverapp", internals.CLIENT_APP: "flip_fl.flower.clientapp"}
 
@@ -25,39 +21,31 @@ MODULES = {internals.SERVER_APP: "flip_fl.flower.serverapp", internals.CLIENT_AP
 class AppLauncher:
     """Starts app processes and keeps book of them in a folder of `RunFiles`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._running: dict[int, tuple[subprocess.Popen[bytes], RunFiles]] = {}
+    def __init__(self, folder: Path, nursery: Nursery) -> None:
+        self._folder, self._nursery = folder, nursery
+        self._running: dict[ProcessId, RunFiles] = {}
 
     def launch_app(self, kind: str, run_id: int, arguments: list[str], token: str) -> None:
         """Starts the process of an app.
 
         Raises:
             KeyError: `kind` is no app process we run.
+            RuntimeError: app processes cannot be started any more.
         """
-        files = RunFiles(self._folder, run_id)
-        command = [sys.executable, "-m", MODULES[kind], str(self._folder), *arguments]
-        with files.log.open("ab") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
-            )
-        identity = ProcessId.of(process.pid)
-        if identity is not None:
-            files.add_process(identity)
-        self._running[process.pid] = (process, files)
-        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-        try:
-            process.stdin.write(token.encode() + b"\n")
-            process.stdin.close()
-        except BrokenPipeError:
-            log.error("the process of run %d ended before it read its token", run_id)
+        module = MODULES[kind]
+        launch = Launch(module=module, folder=self._folder, run_id=run_id, arguments=tuple(arguments), token=token)
+        process = ProcessId.of(self._nursery.start(launch))
+        if process is not None:  # else it has ended already
+            files = RunFiles(self._folder, run_id)
+            files.add_process(process)
+            self._running[process] = files
 
     def reap(self) -> None:
         """Forgets processes that ended."""
-        for pid, (process, files) in list(self._running.items()):
-            if process.poll() is not None:
-                files.forget_process(pid)
-                del self._running[pid]
+        for process, files in list(self._running.items()):
+            if not process.alive:
+                files.forget_process(process.pid)
+                del self._running[process]
 
 
 def main(
@@ -71,7 +59,7 @@ def main(
     internals.configure_flower("flip-superexec")
     tls = [f"--root-certificates={ca}"] if ca else ["--insecure"]
     arguments = [f"--runtime-api-address={address}", f"--superexec-auth-secret-file={secret}", *tls]
-    internals.run_superexec(arguments, AppLauncher(folder))
+    internals.run_superexec(arguments, AppLauncher(folder, Nursery()))
 
 
 if __name__ == "__main__":

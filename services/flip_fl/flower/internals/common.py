@@ -2,9 +2,7 @@
 
 import importlib
 import logging
-import sys
 import time
-from collections.abc import Sequence
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
@@ -35,11 +33,6 @@ def configure_flower(service: str) -> None:
     configure_logging(service)
     logging.getLogger("flwr").propagate = False
     logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def with_token(arguments: Sequence[str]) -> list[str]:
-    """Options of an app process with its token, which comes by standard input: a command line is public."""
-    return [*arguments, "--token", sys.stdin.readline().strip()]
 
 
 def import_module(name: str) -> Any:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from flip_fl.flower.internals.common import SERVER_APP, impatient, import_module, with_token
+from flip_fl.flower.internals.common import SERVER_APP, impatient, import_module
 
 
 def make_federation_manager(trusts_of: Callable[[str], frozenset[str] | None]) -> Any:
@@ -132,7 +132,7 @@ def run_superexec(arguments: Sequence[str], executor: Any) -> None:
     command.flower_superexec()
 
 
-def run_serverapp(arguments: Sequence[str], hook: Any, poll_seconds: float) -> None:
+def run_serverapp(arguments: Sequence[str], token: str, hook: Any, poll_seconds: float) -> None:
     """Runs a ServerApp process with `hook` (`hooks.server.GridHook`) between the app and the SuperLink."""
     from flwr.superlink.cli.flwr_serverapp import flwr_serverapp  # noqa: PLC0415
 
@@ -163,7 +163,7 @@ def run_serverapp(arguments: Sequence[str], hook: Any, poll_seconds: float) -> N
     grid.push_messages, grid.pull_messages = push_messages, pull_messages
     grid.send_and_receive, grid.set_run = send_and_receive, set_run_and_tell
     http_grid.time = impatient(poll_seconds)
-    sys.argv = [SERVER_APP, *with_token(arguments)]
+    sys.argv = [SERVER_APP, *arguments, "--token", token]
     flwr_serverapp()
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flip_fl.flower.internals.common import CLIENT_APP, impatient, import_module, with_token
+from flip_fl.flower.internals.common import CLIENT_APP, impatient, import_module
 
 
 def error_name(code: int) -> str:
@@ -23,7 +23,10 @@ def set_error_reason(message: Any, reason: str) -> None:
 
 
 def run_clientapp(
-    arguments: Sequence[str], guard: Callable[[Callable[[], Any]], Any], leaving: Callable[[Any, Any], None]
+    arguments: Sequence[str],
+    token: str,
+    guard: Callable[[Callable[[], Any]], Any],
+    leaving: Callable[[Any, Any], None],
 ) -> None:
     """Runs a ClientApp process.
 
@@ -51,7 +54,7 @@ def run_clientapp(
         return load_guarded
 
     module.get_load_client_app_fn = guarded_loader
-    sys.argv = [CLIENT_APP, *with_token(arguments)]
+    sys.argv = [CLIENT_APP, *arguments, "--token", token]
     flwr_clientapp()
 
 

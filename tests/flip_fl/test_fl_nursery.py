@@ -1,0 +1,110 @@
+"""App processes come from a nursery: recorded, apart from each other, ended with it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flip_fl.flower.files import RunFiles
+from flip_fl.flower.nursery import Nursery
+from flip_fl.flower.superexec import MODULES, AppLauncher
+
+AN_APP = """
+import os, random, sys
+import numpy
+from pathlib import Path
+
+def main(launch):
+    print("token", launch.token, "arguments", launch.arguments, flush=True)
+    print("chance", random.random(), numpy.random.random(), flush=True)
+    print("own session", os.getsid(0) == os.getpid(), "stdin", repr(sys.stdin.read()), flush=True)
+    while not (launch.folder / "go").exists():
+        import time; time.sleep(0.05)
+    sys.exit("the end")
+"""
+
+
+def wait_for(what: str, condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def nursery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nursery]:
+    (tmp_path / "an_app.py").write_text(AN_APP)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(MODULES, "kind", "an_app")
+    nursery = Nursery(ahead=("numpy",))
+    yield nursery
+    nursery.close()
+
+
+def test_app_processes_are_recorded_and_forgotten(tmp_path: Path, nursery: Nursery) -> None:
+    launcher, runs = AppLauncher(tmp_path, nursery), [RunFiles(tmp_path, number) for number in (3, 4)]
+    for files in runs:
+        launcher.launch_app("kind", files.run_id, ["--x"], f"tok-en-{files.run_id}")
+    for files in runs:
+        wait_for("the app speaks", lambda files=files: files.log.is_file() and "stdin" in files.log.read_text())
+        (process,) = files.processes()
+        command = " ".join(psutil.Process(process.pid).cmdline()).strip()
+        assert command == f"an_app {tmp_path} run {files.run_id}"
+    launcher.reap()
+    assert all(files.processes() for files in runs)
+    (tmp_path / "go").touch()
+    wait_for("they end", lambda: not any(files.processes() for files in runs))
+    launcher.reap()
+    assert not list(tmp_path.glob("*.process"))
+    for files in runs:
+        text = files.log.read_text()
+        assert f"token tok-en-{files.run_id} arguments ('--x',)" in text
+        assert "own session True stdin ''" in text
+        assert text.endswith("the end\n")
+
+
+def test_apps_do_not_share_their_random_numbers(tmp_path: Path, nursery: Nursery) -> None:
+    (tmp_path / "go").touch()
+    launcher, found = AppLauncher(tmp_path, nursery), []
+    for number in (1, 2):
+        files = RunFiles(tmp_path, number)
+        launcher.launch_app("kind", number, [], "token")
+        wait_for("the app ends", lambda files=files: files.log.is_file() and "the end" in files.log.read_text())
+        found.append(files.log.read_text().splitlines()[1].split()[1:])
+    assert not set(found[0]) & set(found[1])
+
+
+def test_apps_end_with_the_nursery(tmp_path: Path, nursery: Nursery) -> None:
+    launcher, files = AppLauncher(tmp_path, nursery), RunFiles(tmp_path, 3)
+    launcher.launch_app("kind", 3, [], "token")
+    (process,) = files.processes()
+    nursery.close()
+    wait_for("the app is gone", lambda: not process.alive)
+
+
+def test_what_cannot_be_started_is_said(tmp_path: Path, nursery: Nursery) -> None:
+    launcher = AppLauncher(tmp_path, nursery)
+    with pytest.raises(KeyError):
+        launcher.launch_app("flwr-simulation", 3, [], "token")
+    launcher.launch_app("kind", 3, [], "token")
+    nursery_pid = psutil.Process(RunFiles(tmp_path, 3).processes()[0].pid).ppid()
+    os.kill(nursery_pid, 9)
+    wait_for("the nursery is gone", lambda: psutil.Process(nursery_pid).status() == psutil.STATUS_ZOMBIE)
+    with pytest.raises(RuntimeError, match="the nursery ended with status -9"):
+        launcher.launch_app("kind", 3, [], "token")
+
+
+def test_a_module_that_does_not_import_is_logged(tmp_path: Path) -> None:
+    (tmp_path / "broken_module.py").write_text("raise RuntimeError('no such luck')")
+    command = [sys.executable, "-m", "flip_fl.flower.nursery", "broken_module", "module_that_is_nowhere"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    assert "broken_module cannot be imported ahead" in done.stderr
+    assert "module_that_is_nowhere" not in done.stderr
