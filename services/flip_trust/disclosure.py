@@ -2,14 +2,15 @@
 
 What it protects against
     Small counts: below the threshold nothing is said, and a true zero looks the same. Exact counts: the rest is
-    rounded to the nearest multiple of `rounding`. Subtraction: small bins are merged into `Other`; when `Other` is
-    itself small it is not shown, and if the shown bins would then prove that somebody is missing from them (even to
-    a reader who knew the exact total) the smallest shown bin is merged in as well.
+    rounded to the nearest multiple of `rounding`. Subtraction within a distribution: small bins are merged into
+    `Other`; where `Other` is itself small, its people are counted in the largest bin instead. A distribution that
+    hides a few people is then the very one that would be shown if nobody were hidden.
 
 What it does not protect against
-    A reader who already knows nearly everybody in a cohort, and who may ask many questions that differ by one known
-    person until a rounded count flips: no deterministic rounding stops that. The guard refuses the literals and the
-    row-picking that make such questions easy; the rest is a matter of limits on, and review of, what a project asks.
+    Numbers that overlap: of two sets of people that differ by one person, the rounded counts differ once in
+    `rounding` times, and no deterministic rounding stops that. How many numbers of one answer a person may be part
+    of is bounded where they are counted (`data_access.binning`); the rest is a matter of limits on, and review of,
+    what a project asks.
 """
 
 from collections.abc import Iterable
@@ -61,55 +62,41 @@ class Disclosure:
         kind: Literal["numeric", "categorical", "date"],
         bins: Iterable[tuple[str, int]],
         *,
-        total: int,
-        other: int = 0,
+        merged: int = 0,
+        unseen: int | None = None,
     ) -> ColumnStatistics:
         """A distribution as it may leave, in the order given, `Other` last.
 
         Args:
             name: the column.
             kind: how to draw it.
-            bins: label and exact number of distinct subjects. A label that comes twice is added up.
-            total: exact number of distinct subjects in the cohort.
-            other: exact number of distinct subjects in bins that the caller has merged already.
-
-        Bins may overlap (a subject with two diagnoses is in two). Merged bins may share subjects too, so `Other` is
-        shown only when one of its parts alone reaches the threshold, or when the bins cannot overlap because they
-        add up to no more than the total.
+            bins: label and exact number of distinct subjects. A label that comes twice is added up. Small bins, and
+                the smallest beyond `MAX_BINS`, are merged as if nobody were in two of them.
+            merged: exact number of distinct subjects in bins that the caller has merged already.
+            unseen: how many of `merged` are in none of `bins`; all of them when left out.
 
         Raises:
-            ValueError: a count is negative.
+            ValueError: a count is negative, or more are unseen than merged.
         """
+        unseen = merged if unseen is None else unseen
+        if not 0 <= unseen <= merged:
+            raise ValueError(f"column {name!r}: {unseen} subjects unseen of {merged} merged")
         exact: dict[str, int] = {}
         for label, n in bins:
             if n < 0:
                 raise ValueError(f"bin {label!r} of column {name!r}: a count cannot be {n}")
             key = label[:MAX_LABEL_CHARS]
             exact[key] = exact.get(key, 0) + n
-        merged = [other, exact.pop(OTHER, 0)]
-        disjoint = sum(exact.values()) + sum(merged) <= total
-        shown = {label: n for label, n in exact.items() if n >= self.threshold}
-        merged += [n for label, n in exact.items() if label not in shown]
-        while len(shown) >= MAX_BINS:
-            merged.append(_pop_smallest(shown))
-
-        def hidden() -> int:
-            return sum(merged) if disjoint else max(merged)
-
-        while shown and 0 < hidden() < self.threshold and self._proves_hidden(shown, total):
-            merged.append(_pop_smallest(shown))
-        out = [HistogramBin(label=label, count=self._rounded(n)) for label, n in shown.items()]
-        if hidden() >= self.threshold:
-            out.append(HistogramBin(label=OTHER, count=self._rounded(hidden())))
-        return ColumnStatistics(name=name[:MAX_LABEL_CHARS], kind=kind, bins=out)
-
-    def _proves_hidden(self, shown: dict[str, int], total: int) -> bool:
-        """Whether the shown bins, each as large as its rounded count allows, still fall short of the total."""
-        return sum(self._rounded(n) + (self.rounding - 1) // 2 for n in shown.values()) < total
+        by_size = sorted(exact, key=lambda label: (-exact[label], label))
+        large = {label for label in by_size[: MAX_BINS - 1] if exact[label] >= self.threshold and label != OTHER}
+        rest = sum(n for label, n in exact.items() if label not in large)
+        merged, unseen = merged + rest, unseen + rest
+        if large and merged < self.threshold:
+            exact[next(label for label in by_size if label in large)] += unseen
+        shown = [HistogramBin(label=label, count=self._rounded(n)) for label, n in exact.items() if label in large]
+        if merged >= self.threshold:
+            shown.append(HistogramBin(label=OTHER, count=self._rounded(merged)))
+        return ColumnStatistics(name=name[:MAX_LABEL_CHARS], kind=kind, bins=shown)
 
     def _rounded(self, n: int) -> int:
         return (2 * n + self.rounding) // (2 * self.rounding) * self.rounding
-
-
-def _pop_smallest(bins: dict[str, int]) -> int:
-    return bins.pop(min(bins, key=lambda label: (bins[label], label)))

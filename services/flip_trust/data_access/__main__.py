@@ -60,6 +60,7 @@ def prepare_database(env_file: EnvFile = None) -> None:
                 settings.data_access_owner_database_url.get_secret_value(),
                 settings.data_access_database_url.get_secret_value(),
                 settings.data_access_statement_timeout_seconds,
+                settings.columns,
             )
         )
     except PrepareError as error:

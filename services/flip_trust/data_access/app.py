@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from flip_common import __version__
 from flip_common.web import Problem, install, require_key
 from flip_common.wire import CohortQueryPayload, CohortQueryResult, FreezeCohortPayload, FreezeCohortResult
+from flip_trust.data_access.budget import QueryBudget
 from flip_trust.data_access.database import Database, load_catalogue
 from flip_trust.data_access.dataframe import read_dataframe
-from flip_trust.data_access.freezing import freeze, frozen_accessions
+from flip_trust.data_access.freezing import freeze, frozen_accessions, frozen_members
 from flip_trust.data_access.guard import Guard, GuardedQuery
 from flip_trust.data_access.refusal import QueryRefused
 from flip_trust.data_access.schemas import Accessions, AccessionsRequest, Dataframe, DataframeRequest
@@ -30,10 +31,14 @@ class DataAccess:
         timeout = settings.data_access_statement_timeout_seconds
         self.disclosure = settings.disclosure
         self.row_cap = settings.data_access_row_cap
+        self.bins_per_person = settings.cohort_query_bins_per_person
+        self.smallest_cohort = settings.smallest_cohort
+        self._columns = settings.columns
         self.reader = Database(
             settings.data_access_database_url.get_secret_value(), settings.data_access_max_connections, timeout
         )
         self.owner = Database(settings.data_access_owner_database_url.get_secret_value(), OWNER_CONNECTIONS, timeout)
+        self.budget = QueryBudget(self.owner, settings.cohort_query_seconds, settings.cohort_query_failures_per_day)
         self._guard: Guard | None = None
 
     async def open(self) -> None:
@@ -53,7 +58,7 @@ class DataAccess:
             Problem: 422 `query_refused` with reason, place and remedy; 503 when the database is down.
         """
         if self._guard is None:
-            self._guard = Guard(await load_catalogue(self.reader))
+            self._guard = Guard(await load_catalogue(self.reader, self._columns))
         try:
             return await asyncio.to_thread(self._guard, sql)
         except QueryRefused as refused:
@@ -90,7 +95,10 @@ async def get_health() -> dict[str, str]:
 async def post_statistics(body: CohortQueryPayload, service: Service) -> CohortQueryResult:
     """Distinct subjects and distributions of a query, disclosure-controlled."""
     query = await service.guarded(body.query)
-    result = await cohort_statistics(service.reader, query, service.disclosure)
+    result = await service.budget.run(
+        body.project_id,
+        lambda: cohort_statistics(service.reader, query, service.disclosure, service.bins_per_person),
+    )
     return CohortQueryResult(query_id=body.query_id, subjects=result.subjects, columns=result.columns)
 
 
@@ -98,7 +106,7 @@ async def post_statistics(body: CohortQueryPayload, service: Service) -> CohortQ
 async def post_freeze(body: FreezeCohortPayload, service: Service) -> FreezeCohortResult:
     """Fixes a project's cohort; freezing again may only shrink it."""
     query = await service.guarded(body.query)
-    frozen = await freeze(service.reader, service.owner, body.project_id, query)
+    frozen = await freeze(service.reader, service.owner, body.project_id, query, service.smallest_cohort)
     return FreezeCohortResult(
         project_id=body.project_id,
         subjects=service.disclosure.count(frozen.subjects),
@@ -110,7 +118,7 @@ async def post_freeze(body: FreezeCohortPayload, service: Service) -> FreezeCoho
 @router.post("/accessions")
 async def post_accessions(body: AccessionsRequest, service: Service) -> Accessions:
     """Accessions of a project's frozen cohort, for imaging."""
-    accessions = await frozen_accessions(service.owner, body.project_id)
+    accessions = await frozen_accessions(service.owner, body.project_id, service.smallest_cohort)
     return Accessions(project_id=body.project_id, accessions=accessions)
 
 
@@ -118,7 +126,8 @@ async def post_accessions(body: AccessionsRequest, service: Service) -> Accessio
 async def post_dataframe(body: DataframeRequest, service: Service) -> Response:
     """Rows of a project's frozen cohort, for an app that runs at this site."""
     query = await service.guarded(body.query)
-    frame = await read_dataframe(service.reader, service.owner, body.project_id, query, service.row_cap)
+    members = await frozen_members(service.owner, body.project_id, service.smallest_cohort)
+    frame = await read_dataframe(service.reader, members, query, service.row_cap)
     content = await asyncio.to_thread(frame.model_dump_json)
     return Response(content, media_type="application/json")
 

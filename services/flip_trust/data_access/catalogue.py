@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from flip_trust.data_access.cdm import CDM_COLUMNS
+
 SCHEMA = "omop"
 
 PERSONAL_TABLES = frozenset(
@@ -68,6 +70,24 @@ REFUSED_TABLES: Mapping[str, str] = MappingProxyType(
     }
 )
 """CDM tables that no query may read, and why."""
+
+
+_EXTRA = re.compile(r"([a-z][a-z0-9_]{0,62})\.([a-z][a-z0-9_]{0,62})")
+
+
+def allowed_columns(extra: str = "") -> Mapping[str, frozenset[str]]:
+    """Columns that a query may name, by table: those of the CDM, and the site's own as `table.column, table.column`.
+
+    Raises:
+        ValueError: an item is not of that form, or names a table that no query may read.
+    """
+    allowed = dict(CDM_COLUMNS)
+    for item in filter(None, (part.strip() for part in extra.split(","))):
+        match = _EXTRA.fullmatch(item)
+        if match is None or match[1] not in ALLOWED_TABLES:
+            raise ValueError(f"{item!r} is no column that can be allowed; write table.column, of a table of the CDM")
+        allowed[match[1]] |= {match[2]}
+    return MappingProxyType(allowed)
 
 
 class Kind(StrEnum):

@@ -1,13 +1,13 @@
 """Connections to the site's database, and what its errors become for the caller."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
 
 from flip_common.web import Problem
-from flip_trust.data_access.catalogue import ALLOWED_TABLES, SCHEMA, Catalogue
+from flip_trust.data_access.catalogue import SCHEMA, Catalogue
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 SOCKET_GRACE_SECONDS = 5.0
@@ -107,8 +107,8 @@ def _unavailable(why: str) -> Problem:
     )
 
 
-async def load_catalogue(database: Database) -> Catalogue:
-    """The allowed tables that the reading role can see, with their columns.
+async def load_catalogue(database: Database, allowed: Mapping[str, frozenset[str]]) -> Catalogue:
+    """The allowed tables that the reading role can see, with their allowed columns.
 
     Raises:
         Problem: 503 when the database is down, or holds no readable `omop.person`.
@@ -122,10 +122,12 @@ async def load_catalogue(database: Database) -> Catalogue:
                  AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')
                ORDER BY c.relname, a.attnum""",
             SCHEMA,
-            sorted(ALLOWED_TABLES),
+            sorted(allowed),
         )
     tables: dict[str, dict[str, str]] = {}
     for row in rows:
+        if row["column"] not in allowed[row["name"]]:
+            continue
         tables.setdefault(row["name"], {})[row["column"]] = row["type"]
     if "person" not in tables:
         raise _unavailable(f"no readable table {SCHEMA}.person")

@@ -7,14 +7,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
 from flip_common.web import Problem
 from flip_trust.data_access.catalogue import SCHEMA
 from flip_trust.data_access.database import Database
-from flip_trust.data_access.freezing import Members, frozen_members
+from flip_trust.data_access.freezing import Members
 from flip_trust.data_access.guard import GuardedQuery
 from flip_trust.data_access.schemas import Cell, Dataframe, DataframeColumn, Dtype
 
@@ -53,16 +52,13 @@ _CONVERT: MappingProxyType[str, Callable[[Any], Cell]] = MappingProxyType(
 )
 
 
-async def read_dataframe(
-    reader: Database, owner: Database, project_id: UUID, query: GuardedQuery, row_cap: int
-) -> Dataframe:
+async def read_dataframe(reader: Database, members: Members, query: GuardedQuery, row_cap: int) -> Dataframe:
     """Runs the query over the frozen cohort's subjects and studies.
 
     Raises:
-        Problem: 403 `cohort_not_frozen`; 422 for too many rows, a type that cannot travel, or a failing query;
+        Problem: 422 for too many rows, a type that cannot travel, or a failing query;
             503 when the database is down.
     """
-    members = await frozen_members(owner, project_id)
     async with reader.transaction(readonly=True) as connection:
         sql, arguments = _restricted(query, members)
         prepared = await connection.prepare(sql)

@@ -68,13 +68,14 @@ class Frozen:
     digest: str
 
 
-async def freeze(reader: Database, owner: Database, project_id: UUID, query: GuardedQuery) -> Frozen:
+async def freeze(reader: Database, owner: Database, project_id: UUID, query: GuardedQuery, minimum: int) -> Frozen:
     """Fixes a project's cohort. The first time it is what the query finds; after that, what both have in common.
 
-    Accessions are frozen only when the query selects `accession_id`.
+    Accessions are frozen only when the query selects `accession_id`. A cohort of fewer than `minimum` people, or of
+    fewer people with studies where it selects them, is refused: a first one is not kept, a later one stays shrunk.
 
     Raises:
-        Problem: the query fails in the database, or the database is down.
+        Problem: 403 `cohort_too_small`; the query fails in the database, or the database is down.
     """
     found = await _find(reader, query)
     async with owner.transaction(readonly=False) as connection:
@@ -92,7 +93,26 @@ async def freeze(reader: Database, owner: Database, project_id: UUID, query: Gua
         persons, accessions = _FILL if first else _SHRINK
         await connection.execute(persons, project_id, found.persons)
         await connection.execute(accessions, project_id, found.accessions, found.accession_persons)
-        return await _summary(connection, project_id)
+        summary = await _summary(connection, project_id)
+        people = await connection.fetchval(
+            "SELECT count(DISTINCT person_id) FROM flip.frozen_accession WHERE project_id = $1", project_id
+        )
+        small = summary.subjects < minimum or (query.has_accession and people < minimum)
+        if small and first:
+            raise _too_small(project_id, minimum)
+    if small:
+        raise _too_small(project_id, minimum)
+    return summary
+
+
+def _too_small(project_id: UUID, minimum: int) -> Problem:
+    # The same for nobody as for few, and for people as for people with studies.
+    return Problem(
+        403,
+        "cohort_too_small",
+        f"the cohort of project {project_id} has fewer than {minimum} people, or fewer with studies, at this site, "
+        "which is too few to train on (TRAINING_COHORT_MINIMUM)",
+    )
 
 
 async def _find(reader: Database, query: GuardedQuery) -> Members:
@@ -139,16 +159,18 @@ async def _summary(connection: asyncpg.Connection, project_id: UUID) -> Frozen:
     return Frozen(row["subjects"], row["accessions"], digest)
 
 
-async def frozen_members(owner: Database, project_id: UUID) -> Members:
+async def frozen_members(owner: Database, project_id: UUID, minimum: int) -> Members:
     """The frozen cohort, less the people and studies that have left the database since.
 
     Raises:
-        Problem: 403 `cohort_not_frozen` when the project has none here.
+        Problem: 403 `cohort_not_frozen` when the project has none here; 403 `cohort_too_small` when fewer than
+            `minimum` people are left, or fewer with studies where it has studies.
     """
     async with owner.transaction(readonly=True) as connection:
         row = await connection.fetchrow(
             f"""WITH live AS MATERIALIZED ({_LIVE})
                SELECT EXISTS (SELECT FROM flip.frozen_cohort WHERE project_id = $1) AS frozen,
+                   EXISTS (SELECT FROM flip.frozen_accession WHERE project_id = $1) AS with_studies,
                    (SELECT array_agg(f.person_id::text) FROM flip.frozen_subject f
                     JOIN {SCHEMA}.person p ON p.person_id = f.person_id WHERE f.project_id = $1) AS persons,
                    (SELECT array_agg(f.accession_id ORDER BY f.accession_id COLLATE "C") FROM live f) AS accessions,
@@ -162,16 +184,20 @@ async def frozen_members(owner: Database, project_id: UUID) -> Members:
             "cohort_not_frozen",
             f"project {project_id} has no frozen cohort at this site; it is frozen when the trust approves the project",
         )
-    return Members(row["persons"] or [], row["accessions"] or [], row["accession_persons"] or [])
+    members = Members(row["persons"] or [], row["accessions"] or [], row["accession_persons"] or [])
+    few_with_studies = row["with_studies"] and len(set(members.accession_persons)) < minimum
+    if len(members.persons) < minimum or few_with_studies:
+        raise _too_small(project_id, minimum)
+    return members
 
 
-async def frozen_accessions(owner: Database, project_id: UUID) -> list[str]:
+async def frozen_accessions(owner: Database, project_id: UUID, minimum: int) -> list[str]:
     """The project's accessions, sorted, for imaging.
 
     Raises:
-        Problem: 403 `cohort_not_frozen`.
+        Problem: 403 `cohort_not_frozen` or `cohort_too_small`.
     """
-    members = await frozen_members(owner, project_id)
+    members = await frozen_members(owner, project_id, minimum)
     usable = [item for item in members.accessions if _ACCESSION.fullmatch(item)]
     if len(usable) != len(members.accessions):
         log.warning(

@@ -2,7 +2,8 @@
 
 The text of the researcher never reaches the database. It is parsed as PostgreSQL, every part of the tree must be on
 an allow-list (`grammar`), names are resolved against the catalogue, the use of identifiers and the tie of
-every row to the counted subject is checked (`lineage`), and what remains is written anew.
+every row to the counted subject is checked (`lineage`), arithmetic is made unable to fail (`totals`), and what remains
+is written anew.
 """
 
 import logging
@@ -18,6 +19,7 @@ from flip_trust.data_access import grammar
 from flip_trust.data_access.catalogue import SCHEMA, Catalogue, Column, Kind
 from flip_trust.data_access.lineage import Analysis
 from flip_trust.data_access.refusal import QueryRefused
+from flip_trust.data_access.totals import make_total
 
 MAX_CHARS = 10_000
 MAX_NODES = 2_000
@@ -74,7 +76,7 @@ class Guard:
         grammar.check(tree)
         output = Analysis(self._catalogue).top(tree)
         _check_output(output)
-        grammar.make_division_safe(tree)
+        make_total(tree)
         described = tuple(name for name, column in output.items() if column.kind is Kind.PLAIN)
         return GuardedQuery(
             sql=tree.sql("postgres", comments=False),

@@ -5,11 +5,13 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from flip_trust.data_access.catalogue import ALLOWED_TABLES, SCHEMA
+from flip_trust.data_access import totals
+from flip_trust.data_access.catalogue import SCHEMA, allowed_columns
 
 SCRAM_ITERATIONS = 4096
 READER_CONNECTIONS = 32
@@ -71,6 +73,11 @@ CREATE TABLE IF NOT EXISTS flip.frozen_accession (
     person_id bigint NOT NULL,
     PRIMARY KEY (project_id, accession_id)
 );
+CREATE TABLE IF NOT EXISTS flip.query_failure (
+    project_id uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS query_failure_project ON flip.query_failure (project_id, at);
 REVOKE ALL ON ALL TABLES IN SCHEMA flip FROM PUBLIC;
 """
 
@@ -79,7 +86,12 @@ class PrepareError(ValueError):
     """The database cannot be prepared; the text says why and what to do."""
 
 
-async def prepare_database(owner_url: str, reader_url: str, statement_timeout: float = 60) -> None:
+async def prepare_database(
+    owner_url: str,
+    reader_url: str,
+    statement_timeout: float = 60,
+    columns: Mapping[str, frozenset[str]] | None = None,
+) -> None:
     """Creates the reading role named in `reader_url` with its password, and all that data-access-api needs.
 
     Run it again after an upgrade or when OMOP tables were added; what is right already stays as it is.
@@ -88,6 +100,7 @@ async def prepare_database(owner_url: str, reader_url: str, statement_timeout: f
         owner_url: URL of a superuser; needed because functions of `pg_catalog` are revoked.
         reader_url: URL that data-access-api will read with.
         statement_timeout: seconds, the role's own limit, should the service ever forget to set one.
+        columns: what the role may read, by table; the columns of the CDM when left out.
 
     Raises:
         PrepareError: no superuser, an unusable role name or password, or no OMOP tables.
@@ -108,8 +121,11 @@ async def prepare_database(owner_url: str, reader_url: str, statement_timeout: f
         async with owner.transaction():
             await owner.execute("SELECT pg_advisory_xact_lock(hashtext('flip prepare-database'))")
             await _role(owner, role, password, statement_timeout)
-            await _grants(owner, role)
+            await _grants(owner, role, allowed_columns() if columns is None else columns)
             await owner.execute(_FROZEN)
+            for statement in totals.functions():
+                await owner.execute(statement)
+            await owner.execute(f'GRANT USAGE ON SCHEMA {totals.SCHEMA} TO "{role}"')
             await owner.execute(
                 "INSERT INTO flip.site_secret (secret) VALUES ($1) ON CONFLICT DO NOTHING", secrets.token_bytes(32)
             )
@@ -138,25 +154,29 @@ async def _role(owner: asyncpg.Connection, role: str, password: str, statement_t
         await owner.execute(f"ALTER ROLE \"{role}\" SET {setting} = '{value}'")
 
 
-async def _grants(owner: asyncpg.Connection, role: str) -> None:
+async def _grants(owner: asyncpg.Connection, role: str, columns: Mapping[str, frozenset[str]]) -> None:
     database = await owner.fetchval("SELECT quote_ident(current_database())")
     await owner.execute(
         f"""REVOKE ALL ON SCHEMA public FROM PUBLIC;
             REVOKE TEMPORARY, CREATE ON DATABASE {database} FROM PUBLIC;
             GRANT CONNECT ON DATABASE {database} TO "{role}";"""
     )
-    tables = await owner.fetch(
-        "SELECT relname AS name FROM pg_class "
-        "WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p', 'v', 'm')",
+    found = await owner.fetch(
+        "SELECT c.relname AS name, array_agg(a.attname::text) AS columns FROM pg_class c "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+        "WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p', 'v', 'm') GROUP BY 1 ORDER BY 1",
         SCHEMA,
     )
-    allowed = sorted({row["name"] for row in tables} & ALLOWED_TABLES)
-    if "person" not in allowed:
+    tables = {
+        row["name"]: sorted(columns[row["name"]] & set(row["columns"])) for row in found if row["name"] in columns
+    }
+    if "person" not in tables:
         raise PrepareError(f"there is no table {SCHEMA}.person: load the OMOP CDM 5.4 tables first")
     await owner.execute(f'REVOKE ALL ON ALL TABLES IN SCHEMA {SCHEMA} FROM PUBLIC, "{role}"')
     await owner.execute(f'GRANT USAGE ON SCHEMA {SCHEMA} TO "{role}"')
-    for table in allowed:
-        await owner.execute(f'GRANT SELECT ON {SCHEMA}."{table}" TO "{role}"')
+    for table, readable in tables.items():
+        names = ", ".join(f'"{name}"' for name in readable)
+        await owner.execute(f'GRANT SELECT ({names}) ON {SCHEMA}."{table}" TO "{role}"')
     functions = await owner.fetch(
         """SELECT p.oid::regprocedure::text AS signature FROM pg_proc p
            WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f' AND p.proname ~ $1

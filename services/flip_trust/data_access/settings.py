@@ -1,9 +1,11 @@
 """Settings of data-access-api."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from flip_trust.data_access.catalogue import allowed_columns
 from flip_trust.disclosure import Disclosure
 from flip_trust.doors import DoorSettings
 
@@ -26,6 +28,36 @@ class DataAccessSettings(DoorSettings):
     cohort_query_rounding: int = Field(
         default=10, ge=1, le=1_000_000, description="other counts are rounded to a multiple of this"
     )
+    cohort_query_bins_per_person: int = Field(
+        default=12,
+        ge=1,
+        le=100,
+        description="bins of one answer that a person may be counted in, and so the most columns with a distribution",
+    )
+    cohort_query_seconds: float = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        description="how long every cohort query takes: earlier answers wait, longer queries are ended and count as "
+        "failed; 0: answers leave at once, and their time tells",
+    )
+    cohort_query_failures_per_day: int = Field(
+        default=3,
+        ge=1,
+        le=1000,
+        description="after so many failed cohort queries of a project within 24 hours its next ones are refused",
+    )
+    training_cohort_minimum: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="fewest people a project may train on here; default: COHORT_QUERY_THRESHOLD",
+    )
+    data_access_extra_columns: str | None = Field(
+        default=None,
+        description="columns beyond the OMOP CDM 5.4 and its imaging extension that queries may name: "
+        "table.column, table.column",
+    )
     data_access_statement_timeout_seconds: float = Field(
         default=60, gt=0, le=3600, description="longest that one query may run"
     )
@@ -40,7 +72,18 @@ class DataAccessSettings(DoorSettings):
     @model_validator(mode="after")
     def _rule_is_sound(self) -> Self:
         Disclosure(self.cohort_query_threshold, self.cohort_query_rounding)
+        allowed_columns(self.data_access_extra_columns or "")
         return self
+
+    @property
+    def columns(self) -> Mapping[str, frozenset[str]]:
+        """Columns that queries may name, by table."""
+        return allowed_columns(self.data_access_extra_columns or "")
+
+    @property
+    def smallest_cohort(self) -> int:
+        """Fewest people a project may train on here."""
+        return self.training_cohort_minimum or self.cohort_query_threshold
 
     @property
     def disclosure(self) -> Disclosure:

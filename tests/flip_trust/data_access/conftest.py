@@ -6,7 +6,8 @@ import io
 import socket
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +17,11 @@ import httpx
 import pytest
 
 from flip_trust.data_access.app import create_app
+from flip_trust.data_access.catalogue import allowed_columns
 from flip_trust.data_access.database import Database, load_catalogue
 from flip_trust.data_access.guard import Guard
 from flip_trust.data_access.prepare import prepare_database
+from flip_trust.data_access.refusal import QueryRefused
 from flip_trust.data_access.settings import DataAccessSettings
 
 KEY = "a-key-for-the-trusts-own-services"
@@ -33,7 +36,7 @@ CREATE TABLE omop.image_occurrence (
     image_series_uid varchar(64) NOT NULL, modality_concept_id integer NOT NULL, accession_id varchar(64) NULL);
 CREATE TABLE omop.image_feature (
     image_feature_id integer NOT NULL, person_id integer NOT NULL, image_occurrence_id integer NOT NULL,
-    image_feature_concept_id integer NOT NULL, image_finding_num integer NULL);
+    image_feature_concept_id integer NOT NULL, image_finding_id integer NULL);
 INSERT INTO omop.image_occurrence
 SELECT p.person_id * 10 + s, p.person_id, NULL, NULL, 4119330, NULL, NULL, date '2015-01-01' + p.person_id % 2000,
        '2.25.' || p.person_id, '2.25.' || p.person_id || '.' || s, 4013636, 'ACC' || lpad(p.person_id::text, 6, '0')
@@ -148,11 +151,37 @@ def guard(site: Site) -> Guard:
         database = Database(site.reader_url, 1, 10)
         await database.open()
         try:
-            return Guard(await load_catalogue(database))
+            return Guard(await load_catalogue(database, allowed_columns()))
         finally:
             await database.close()
 
     return asyncio.run(load())
+
+
+@pytest.fixture
+def verdict(guard: Guard, site: Site) -> Callable[[str, str], Awaitable[None]]:
+    """Asserts that the guard refuses a query for a reason, or that it lets the query through and that it runs."""
+
+    async def check(reason: str, sql: str) -> None:
+        if reason != "allowed":
+            with pytest.raises(QueryRefused) as refused:
+                guard(sql)
+            assert refused.value.reason == reason, str(refused.value)
+            assert refused.value.what
+            assert refused.value.remedy
+            return
+        query = guard(sql)
+        connection = await asyncpg.connect(site.reader_url)
+        try:
+            statement = await connection.prepare(query.sql)
+            assert tuple(attribute.name for attribute in statement.get_attributes()) == query.columns
+            await statement.fetch()
+        finally:
+            await connection.close()
+        if "FLIP_MATH" not in query.sql:
+            assert guard(query.sql).sql == query.sql, "what the guard writes passes the guard again, unchanged"
+
+    return check
 
 
 def make_settings(site: Site, **changes: object) -> DataAccessSettings:
@@ -161,6 +190,7 @@ def make_settings(site: Site, **changes: object) -> DataAccessSettings:
         "data_access_database_url": site.reader_url,
         "data_access_owner_database_url": site.owner_url,
         "trust_internal_service_key": KEY,
+        "cohort_query_seconds": 0,  # tests need not wait; those of the waiting set it
         **changes,
     }
     return DataAccessSettings(**values)
@@ -179,6 +209,13 @@ async def serve(settings: DataAccessSettings) -> AsyncIterator[httpx.AsyncClient
 async def api(site: Site) -> AsyncIterator[httpx.AsyncClient]:
     """data-access-api over the shared database."""
     async for client in serve(make_settings(site)):
+        yield client
+
+
+@pytest.fixture
+async def wide_api(site: Site) -> AsyncIterator[httpx.AsyncClient]:
+    """data-access-api that counts a person in as many bins as there are."""
+    async for client in serve(make_settings(site, cohort_query_bins_per_person=100)):
         yield client
 
 
@@ -205,6 +242,17 @@ def owner_url(site: Site) -> str:
 def own_owner_url(own_site: Site) -> str:
     """URL of the owner of the test's own database."""
     return own_site.owner_url
+
+
+@pytest.fixture
+async def serve_own(own_site: Site) -> AsyncIterator[Callable[..., Awaitable[httpx.AsyncClient]]]:
+    """Starts data-access-api with chosen settings over a database of the test's own."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes: object) -> httpx.AsyncClient:
+            return await stack.enter_async_context(asynccontextmanager(serve)(make_settings(own_site, **changes)))
+
+        yield start
 
 
 @pytest.fixture

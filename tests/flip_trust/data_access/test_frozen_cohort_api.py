@@ -1,6 +1,7 @@
 """Frozen cohorts: freeze, shrink and never grow; accessions and dataframes of the frozen cohort only."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -181,13 +182,58 @@ async def test_not_frozen(own_api: httpx.AsyncClient) -> None:
         assert response.json()["code"] == "cohort_not_frozen"
 
 
-async def test_an_empty_cohort_stays_empty(own_api: httpx.AsyncClient) -> None:
+async def refused(api: httpx.AsyncClient, path: str, project: UUID, query: str | None = None) -> str:
+    body = {"project_id": str(project)} | ({"query": query} if query is not None else {})
+    response = await api.post(path, json=body)
+    assert (response.status_code, response.json()["code"]) == (403, "cohort_too_small"), response.text
+    assert "fewer than 10 people" in response.json()["detail"]
+    assert "TRAINING_COHORT_MINIMUM" in response.json()["detail"]
+    return str(response.json()["detail"])
+
+
+async def test_a_cohort_too_small_to_train_on_is_not_frozen(own_api: httpx.AsyncClient) -> None:
     project = uuid4()
-    empty = await post(own_api, "/cohort/freeze", project, BOTH.format(year=1700))
-    assert empty["subjects"]["suppressed"]
+    person = "SELECT person_id FROM person WHERE year_of_birth < {}"
+    nobody = await refused(own_api, "/cohort/freeze", project, person.format(1700))
+    few = await refused(own_api, "/cohort/freeze", project, person.format("2000 AND year_of_birth = 1911"))
+    assert nobody == few, "nobody and few look the same"
+    response = await own_api.post("/cohort/accessions", json={"project_id": str(project)})
+    assert response.json()["code"] == "cohort_not_frozen", "what was refused is not kept"
+    frozen = await post(own_api, "/cohort/freeze", project, person.format(1960))
+    assert not frozen["subjects"]["suppressed"]
+
+
+async def test_a_cohort_with_too_few_who_have_studies_is_not_frozen(
+    own_api: httpx.AsyncClient, own_owner_url: str
+) -> None:
+    await execute(own_owner_url, "DELETE FROM omop.image_occurrence WHERE person_id > 18")  # nine people have studies
+    query = (
+        "SELECT p.person_id, io.accession_id FROM person p LEFT JOIN image_occurrence io ON io.person_id = p.person_id"
+    )
+    await refused(own_api, "/cohort/freeze", uuid4(), query)
+    await post(own_api, "/cohort/freeze", uuid4(), "SELECT person_id FROM person")
+
+
+async def test_a_cohort_that_shrank_too_far_is_not_read(own_api: httpx.AsyncClient, own_owner_url: str) -> None:
+    project = uuid4()
     await post(own_api, "/cohort/freeze", project, BOTH.format(year=2100))
-    assert (await post(own_api, "/cohort/accessions", project))["accessions"] == []
-    assert (await post(own_api, "/cohort/dataframe", project, "SELECT person_id FROM person"))["rows"] == []
+    await refused(own_api, "/cohort/freeze", project, BOTH.format(year=1700))
+    await refused(own_api, "/cohort/accessions", project)
+    await refused(own_api, "/cohort/dataframe", project, BOTH.format(year=2100))
+    await refused(own_api, "/cohort/freeze", project, BOTH.format(year=2100))
+    other = uuid4()
+    await post(own_api, "/cohort/freeze", other, BOTH.format(year=2100))
+    await execute(own_owner_url, "DELETE FROM omop.image_occurrence WHERE person_id > 18")
+    await refused(own_api, "/cohort/accessions", other)
+    await refused(own_api, "/cohort/dataframe", other, "SELECT person_id FROM person")
+
+
+async def test_a_site_sets_its_own_minimum(serve_own: Callable[..., Awaitable[httpx.AsyncClient]]) -> None:
+    query = "SELECT person_id FROM person WHERE year_of_birth < 1960"
+    for minimum, status in ((2000, 403), (5, 200)):
+        api = await serve_own(training_cohort_minimum=minimum)
+        response = await api.post("/cohort/freeze", json={"project_id": str(uuid4()), "query": query})
+        assert response.status_code == status, response.text
 
 
 async def test_freezing_at_the_same_time_leaves_what_all_have_in_common(own_api: httpx.AsyncClient) -> None:
@@ -248,11 +294,15 @@ async def test_rows_are_capped(own_capped_api: httpx.AsyncClient) -> None:
     assert response.json()["code"] == "too_many_rows"
 
 
-async def test_a_type_that_cannot_travel(own_api: httpx.AsyncClient) -> None:
+async def test_a_type_that_cannot_travel(own_api: httpx.AsyncClient, own_owner_url: str) -> None:
+    await execute(own_owner_url, "ALTER TABLE omop.measurement ALTER measurement_time TYPE time USING '12:00'::time")
     project = uuid4()
     await post(own_api, "/cohort/freeze", project, BOTH.format(year=1960))
-    query = "SELECT person_id, interval '1 day' AS i FROM person"
+    query = "SELECT person_id, measurement_time FROM measurement"
     response = await own_api.post("/cohort/dataframe", json={"project_id": str(project), "query": query})
+    assert (response.status_code, response.json()["code"]) == (422, "unsupported_type")
+    body = {"query_id": str(uuid4()), "project_id": str(project), "query": query}
+    response = await own_api.post("/cohort/statistics", json=body)
     assert (response.status_code, response.json()["code"]) == (422, "unsupported_type")
 
 
