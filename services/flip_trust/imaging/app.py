@@ -11,10 +11,12 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from flip_common import __version__
 from flip_common.web import install, problem_response, require_key
-from flip_trust.imaging.durable import is_no_room
+from flip_trust.imaging.convert import ConversionLimits
 from flip_trust.imaging.engine import Engine, Limits, ProjectBusy
+from flip_trust.imaging.intake import IntakeLimits
 from flip_trust.imaging.ledger import Ledger
 from flip_trust.imaging.library import Library
+from flip_trust.imaging.room import Room, disk_reason, is_no_room
 from flip_trust.imaging.routes import UPLOAD_PATHS, apps, router
 from flip_trust.imaging.schemas import Health
 from flip_trust.imaging.settings import ImagingSettings
@@ -38,8 +40,9 @@ def create_app(settings: ImagingSettings) -> FastAPI:
         try:
             store = make_store(settings)
             ledger = await asyncio.to_thread(Ledger, settings.imaging_data_dir / "ledger.sqlite")
-            engine = Engine(store, library, ledger, _limits(settings))
-            app.state.library, app.state.store, app.state.engine = library, store, engine
+            room = Room(settings.imaging_data_dir, settings.disk_reserve_bytes)
+            engine = Engine(store, library, ledger, room, _limits(settings))
+            app.state.library, app.state.store, app.state.engine, app.state.room = library, store, engine, room
             try:
                 await store.start()
                 await engine.start()
@@ -83,7 +86,12 @@ def _limits(settings: ImagingSettings) -> Limits:
         attempts=settings.import_attempts,
         backoff_seconds=settings.import_backoff_seconds,
         conversions=settings.conversion_concurrency,
-        conversion_timeout_seconds=settings.conversion_timeout_seconds,
+        intake=IntakeLimits(settings.instance_max_bytes, settings.study_max_bytes, settings.project_max_bytes),
+        conversion=ConversionLimits(
+            timeout_seconds=settings.conversion_timeout_seconds,
+            unpacked_bytes=settings.conversion_max_bytes,
+            memory_bytes=settings.conversion_memory_bytes,
+        ),
     )
 
 
@@ -97,6 +105,6 @@ async def _on_store_error(_: Request, error: Exception) -> Response:
 
 async def _on_disk_error(_: Request, error: Exception) -> Response:
     log.error("the data folder cannot be written: %s", error)
-    if is_no_room(error):
-        return problem_response(507, "disk_full", "the disk is full: make room in IMAGING_DATA_DIR, then repeat")
+    if isinstance(error, (OSError, sqlite3.OperationalError)) and is_no_room(error):
+        return problem_response(507, "disk_full", disk_reason(error))
     return problem_response(500, "disk_error", "the data folder cannot be read or written; the log says more")

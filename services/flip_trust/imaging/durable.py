@@ -1,23 +1,12 @@
 """Files that are either wholly there or not there at all, whatever is killed."""
 
-import errno
 import json
 import os
 import shutil
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 PRIVATE_FOLDER = 0o700
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_LEDGER_NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE"})
-
-
-def is_no_room(error: BaseException) -> bool:
-    """Whether a write failed because the disk is full, or a quota or size limit is reached."""
-    if isinstance(error, sqlite3.OperationalError):
-        return error.sqlite_errorname in _LEDGER_NO_ROOM
-    return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,11 +1,11 @@
 """The import engine: every study asked for ends IMPORTED, MISSING or FAILED with the reason, whatever dies."""
 
 import asyncio
-import errno
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -20,10 +20,11 @@ from tenacity import (
 
 from flip_common.wire import StudyState
 from flip_trust.imaging.accession import check_accession
-from flip_trust.imaging.convert import convert_study
-from flip_trust.imaging.durable import is_no_room
+from flip_trust.imaging.convert import ConversionLimits, convert_study
+from flip_trust.imaging.intake import Intake, IntakeLimits, ProjectMeter
 from flip_trust.imaging.ledger import Ledger
 from flip_trust.imaging.library import Library, Nifti, Study
+from flip_trust.imaging.room import Room, disk_reason
 from flip_trust.imaging.schemas import ProjectImports, StudyImport
 from flip_trust.imaging.store import ImagingStore, StoreError, StoreUnavailable, StudyMissing
 
@@ -37,31 +38,34 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class ProjectBusy(Exception):  # noqa: N818
+class ProjectBusy(Exception):  # noqa: N818 - it says what is the matter
     """The project is being deleted; nothing can be added or retried until that is done."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much at a time, how often, how long."""
+    """How much at a time, how often, how long, how large."""
 
     imports: int
     attempts: int
     backoff_seconds: float
     conversions: int
-    conversion_timeout_seconds: float
+    intake: IntakeLimits
+    conversion: ConversionLimits
 
 
 class Engine:
     """Imports studies in the background. State lives in the ledger, files in the library: both outlive a kill."""
 
-    def __init__(self, store: ImagingStore, library: Library, ledger: Ledger, limits: Limits) -> None:
-        self._store, self._library, self._ledger, self._limits = store, library, ledger, limits
+    def __init__(self, store: ImagingStore, library: Library, ledger: Ledger, room: Room, limits: Limits) -> None:
+        self._store, self._library, self._ledger, self._room, self._limits = store, library, ledger, room, limits
         self._queue: asyncio.Queue[tuple[UUID, str]] = asyncio.Queue()
         self._runners: list[asyncio.Task[None]] = []
         self._running: dict[tuple[UUID, str], asyncio.Task[None]] = {}
         self._deleting: set[UUID] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._meters: dict[UUID, ProjectMeter] = {}
+        self._metering = asyncio.Lock()
         self._threads = ThreadPoolExecutor(limits.imports + _SPARE_THREADS, thread_name_prefix="imaging")
         self._converters = ThreadPoolExecutor(limits.conversions, thread_name_prefix="convert")
 
@@ -203,16 +207,16 @@ class Engine:
                 del self._running[key]
 
     async def _import(self, project_id: UUID, accession: str) -> None:
-        async with self._lock(accession):
-            state, reason, images = StudyState.FAILED, "", 0
+        async with self._lock(accession), self._meter(project_id) as meter:
+            state, reason, images, held = StudyState.FAILED, "", 0, 0
             try:
                 row = await self.row(project_id, accession)
                 if row is None or row.state not in {StudyState.QUEUED, StudyState.IMPORTING}:
                     return
                 study = await self._thread(self._library.study, project_id, accession)
                 if study is None:
-                    study = await self._fetch(project_id, accession)
-                images = len(study.instances)
+                    study = await self._fetch(project_id, accession, meter)
+                images, held = len(study.instances), sum(instance.size for instance in study.instances)
                 reason = (await self._convert(project_id, accession, study)).reason
                 state = StudyState.IMPORTED
             except StudyMissing as error:
@@ -220,15 +224,31 @@ class Engine:
             except StoreError as error:
                 reason = str(error)
             except (OSError, sqlite3.OperationalError) as error:
-                reason = _disk_reason(error)
+                reason = disk_reason(error)
             except Exception as error:
                 # One study's trouble, of whatever kind, is never the others'.
                 log.exception("import of a study failed in an unforeseen way")
                 reason = f"unforeseen {type(error).__name__}; the log of imaging-api says more"
             await self._release(project_id, accession)
-            await self._mark(project_id, accession, state, reason=reason, images=images)
+            await self._mark(project_id, accession, state, reason=reason, images=images, held=held)
 
-    async def _fetch(self, project_id: UUID, accession: str) -> Study:
+    @asynccontextmanager
+    async def _meter(self, project_id: UUID) -> AsyncIterator[ProjectMeter]:
+        # One for all imports of the project that run; the ledger has the bytes of each when it ends.
+        async with self._metering:
+            meter = self._meters.get(project_id)
+            if meter is None:
+                held = await self._thread(self._ledger.held, project_id)
+                meter = self._meters[project_id] = ProjectMeter(held, self._limits.intake.project)
+            meter.users += 1
+        try:
+            yield meter
+        finally:
+            meter.users -= 1
+            if not meter.users:
+                del self._meters[project_id]
+
+    async def _fetch(self, project_id: UUID, accession: str, meter: ProjectMeter) -> Study:
         limits = self._limits
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(limits.attempts),
@@ -239,8 +259,13 @@ class Engine:
             with attempt:
                 await self._thread(self._ledger.count_attempt, project_id, accession)
                 with self._library.incoming() as folder:
-                    await self._store.fetch(project_id, accession, folder)
-                    return await self._thread(self._library.commit, project_id, accession, folder)
+                    intake = Intake(folder, limits.intake, meter, self._room)
+                    try:
+                        await self._store.fetch(project_id, accession, intake)
+                        return await self._thread(self._library.commit, project_id, accession, folder)
+                    except BaseException:
+                        intake.give_back()
+                        raise
         raise AssertionError("tenacity returns or raises")
 
     async def _convert(self, project_id: UUID, accession: str, study: Study) -> Nifti:
@@ -259,7 +284,7 @@ class Engine:
         with self._library.incoming() as folder:
             converted = folder / "nifti"
             converted.mkdir()
-            convert_study(study, converted, self._limits.conversion_timeout_seconds)
+            convert_study(study, converted, self._limits.conversion, self._room)
             self._library.publish_nifti(project_id, accession, converted)
 
     async def _release(self, project_id: UUID, accession: str) -> None:
@@ -269,7 +294,7 @@ class Engine:
             log.warning("a landing copy stays in the store until the project is deleted: %s", error)
 
     async def _mark(
-        self, project_id: UUID, accession: str, state: StudyState, *, reason: str = "", images: int = 0
+        self, project_id: UUID, accession: str, state: StudyState, *, reason: str = "", images: int = 0, held: int = 0
     ) -> None:
         if state is StudyState.FAILED:
             log.warning("study of project %s is FAILED: %s", project_id, reason)
@@ -279,7 +304,9 @@ class Engine:
             retry=retry_if_exception_type(sqlite3.OperationalError),
         ):
             with attempt:
-                await self._thread(self._ledger.update, project_id, accession, state, reason=reason, images=images)
+                await self._thread(
+                    self._ledger.update, project_id, accession, state, reason=reason, images=images, held=held
+                )
 
     async def _thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
@@ -292,14 +319,3 @@ def _acceptable(accession: str) -> bool:
     except StoreError:
         return False
     return True
-
-
-def _disk_reason(error: OSError | sqlite3.OperationalError) -> str:
-    if is_no_room(error):
-        return "the disk is full: make room in IMAGING_DATA_DIR, then retry"
-    name = (
-        error.sqlite_errorname
-        if isinstance(error, sqlite3.OperationalError)
-        else errno.errorcode.get(error.errno or 0, "unknown")
-    )
-    return f"IMAGING_DATA_DIR cannot be written ({name}): see to the disk, then retry"

@@ -1,6 +1,7 @@
 """DICOM-SEG to a label volume in the grid of the image it belongs to."""
 
 import gzip
+import math
 import warnings
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class LabelError(Exception):
     """A segmentation cannot be made into a label; the text says why."""
 
 
-def write_labels(path: Path, segmentation: Instance, volumes: dict[str, list[Path]]) -> None:
+def write_labels(path: Path, segmentation: Instance, volumes: dict[str, list[Path]], max_bytes: int) -> None:
     """Writes `label_<series>.nii.gz` beside the image that the DICOM-SEG file at `path` refers to.
 
     The label has the image's shape and affine; its values are the segment numbers, 0 is none of them. Of several
@@ -29,14 +30,17 @@ def write_labels(path: Path, segmentation: Instance, volumes: dict[str, list[Pat
 
     Args:
         volumes: NIfTI files of each image series, by series UID.
+        max_bytes: the frames, and the volume that they span, may take this much, a byte a voxel.
 
     Raises:
-        LabelError: not readable, overlapping segments, or no image in the study that it refers to.
+        LabelError: too large, not readable, overlapping segments, or no image in the study that it refers to.
         OSError: the disk is full.
     """
+    if segmentation.unpacked > max_bytes:
+        raise LabelError(f"it declares frames of {segmentation.unpacked} bytes, {_over(max_bytes)}")
     try:
-        label, referenced = _read(path)
-    except OSError:
+        label, referenced = _read(path, max_bytes)
+    except (OSError, LabelError):
         raise
     except Exception as error:  # noqa: BLE001 - highdicom and pydicom raise anything on hostile input
         raise LabelError(f"it cannot be read as a label map ({type(error).__name__})") from None
@@ -50,10 +54,19 @@ def write_labels(path: Path, segmentation: Instance, volumes: dict[str, list[Pat
     _write(_free_name(best), voxels, image.affine)
 
 
-def _read(path: Path) -> tuple[nibabel.Nifti1Image, list[str]]:
+def _over(max_bytes: int) -> str:
+    return f"over CONVERSION_MAX_BYTES={max_bytes}"
+
+
+def _read(path: Path, max_bytes: int) -> tuple[nibabel.Nifti1Image, list[str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that do not matter to geometry and labels
         segmentation = highdicom.seg.segread(path)
+        # Two frames that lie a kilometre apart span a volume of all that is between them.
+        geometry = segmentation.get_volume_geometry(allow_missing_positions=True)
+        spanned = math.prod(geometry.spatial_shape) if geometry is not None else 0
+        if spanned > max_bytes:
+            raise LabelError(f"it spans {spanned} voxels, {_over(max_bytes)}")
         volume = segmentation.get_volume(combine_segments=True)
     referenced = [str(item.SeriesInstanceUID) for item in segmentation.get("ReferencedSeriesSequence", [])]
     highest = int(volume.array.max(initial=0))

@@ -13,7 +13,8 @@ from flip_trust.imaging.schemas import MAX_REASON_CHARS, StudyImport
 _TABLE = """
 CREATE TABLE IF NOT EXISTS study (
     project_id TEXT NOT NULL, accession TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
-    images INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (project_id, accession)
+    images INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (project_id, accession)
 ) WITHOUT ROWID
 """
 _COLUMNS = "accession, state, reason, images, attempts"
@@ -28,6 +29,9 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(_TABLE)
+        if "held" not in {row[1] for row in self._db.execute("PRAGMA table_info(study)")}:
+            # A ledger from before bytes were counted: what it holds counts as nothing.
+            self._db.execute("ALTER TABLE study ADD COLUMN held INTEGER NOT NULL DEFAULT 0")
 
     def close(self) -> None:
         """Closes the database."""
@@ -65,12 +69,27 @@ class Ledger:
             ).fetchone()
         return _study(row) if row else None
 
-    def update(self, project_id: UUID, accession: str, state: StudyState, *, reason: str = "", images: int = 0) -> bool:
-        """Sets state, reason and images; False when the project no longer holds the study."""
+    def held(self, project_id: UUID) -> int:
+        """Bytes of DICOM that the project's studies take."""
+        with self._lock:
+            row = self._db.execute("SELECT TOTAL(held) FROM study WHERE project_id = ?", (str(project_id),)).fetchone()
+        return int(row[0])
+
+    def update(
+        self,
+        project_id: UUID,
+        accession: str,
+        state: StudyState,
+        *,
+        reason: str = "",
+        images: int = 0,
+        held: int = 0,
+    ) -> bool:
+        """Sets state, reason, images and bytes held; False when the project no longer holds the study."""
         with self._lock:
             cursor = self._db.execute(
-                "UPDATE study SET state = ?, reason = ?, images = ? WHERE project_id = ? AND accession = ?",
-                (state, reason[:MAX_REASON_CHARS], images, str(project_id), accession),
+                "UPDATE study SET state = ?, reason = ?, images = ?, held = ? WHERE project_id = ? AND accession = ?",
+                (state, reason[:MAX_REASON_CHARS], images, held, str(project_id), accession),
             )
         return cursor.rowcount == 1
 
@@ -87,7 +106,7 @@ class Ledger:
         """Puts these studies back to QUEUED, all or none."""
         with self._lock, self._transaction():
             self._db.executemany(
-                "UPDATE study SET state = ?, reason = '', images = 0 WHERE project_id = ? AND accession = ?",
+                "UPDATE study SET state = ?, reason = '', images = 0, held = 0 WHERE project_id = ? AND accession = ?",
                 [(StudyState.QUEUED, str(project_id), accession) for accession in accessions],
             )
 

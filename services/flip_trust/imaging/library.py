@@ -27,7 +27,7 @@ REPORT = "report.json"
 log = logging.getLogger(__name__)
 
 
-class LibraryInUse(StoreError):  # noqa: N818
+class LibraryInUse(StoreError):  # noqa: N818 - the name says what is so
     """Another process works on the same data folder."""
 
 

@@ -15,6 +15,7 @@ from flip_common.wire import UpdateUserProfilePayload, UpdateUserProfileResult
 from flip_trust.imaging.engine import Engine
 from flip_trust.imaging.library import Library
 from flip_trust.imaging.reading import members, require_imported
+from flip_trust.imaging.room import Room
 from flip_trust.imaging.schemas import CreateImports, ProjectImports, Resource, StoredResource
 from flip_trust.imaging.settings import ImagingSettings
 from flip_trust.imaging.store import ImagingStore
@@ -48,10 +49,16 @@ def _settings(request: Request) -> ImagingSettings:
     return settings
 
 
+def _room(request: Request) -> Room:
+    room: Room = request.app.state.room
+    return room
+
+
 EngineOf = Annotated[Engine, Depends(_engine)]
 LibraryOf = Annotated[Library, Depends(_library)]
 StoreOf = Annotated[ImagingStore, Depends(_store)]
 SettingsOf = Annotated[ImagingSettings, Depends(_settings)]
+RoomOf = Annotated[Room, Depends(_room)]
 Accession = Annotated[str, PathParameter(max_length=64)]
 
 
@@ -106,11 +113,12 @@ async def put_study_resource(
     library: LibraryOf,
     store: StoreOf,
     settings: SettingsOf,
+    room: RoomOf,
 ) -> StoredResource:
     """Stores the body as a derived file beside the study; one of the same name is replaced."""
     await require_imported(engine, project_id, accession)
     with library.incoming() as folder:
-        stored = await _receive(request, folder / name, settings.resource_max_bytes)
+        stored = await _receive(request, folder / name, settings.resource_max_bytes, room)
         target = await asyncio.to_thread(library.put_resource, project_id, accession, name, folder / name)
     await store.attach(project_id, accession, name, target)
     return stored
@@ -124,7 +132,7 @@ async def put_user(username: str, body: UpdateUserProfilePayload, store: StoreOf
     return await store.update_user(body)
 
 
-async def _receive(request: Request, path: Path, limit: int) -> StoredResource:
+async def _receive(request: Request, path: Path, limit: int, room: Room) -> StoredResource:
     size, digest, held = 0, hashlib.sha256(), bytearray()
     with path.open("wb") as file:  # opening is quick; the writing is done in a thread
         async for chunk in request.stream():
@@ -133,12 +141,13 @@ async def _receive(request: Request, path: Path, limit: int) -> StoredResource:
                 raise Problem(413, "too_large", f"the file is over the limit of {limit} bytes")
             held += chunk
             if len(held) >= _CHUNK_BYTES:
-                await asyncio.to_thread(_write, file, digest, held)
-        await asyncio.to_thread(_write, file, digest, held)
+                await asyncio.to_thread(_write, file, digest, held, room)
+        await asyncio.to_thread(_write, file, digest, held, room)
     return StoredResource(name=path.name, size=size, sha256=digest.hexdigest())
 
 
-def _write(file: BinaryIO, digest: "hashlib._Hash", held: bytearray) -> None:
+def _write(file: BinaryIO, digest: "hashlib._Hash", held: bytearray, room: Room) -> None:
+    room.check(len(held))
     file.write(held)
     file.flush()
     digest.update(held)

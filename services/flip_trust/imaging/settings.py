@@ -86,6 +86,30 @@ class ImagingSettings(DoorSettings):
     conversion_timeout_seconds: float = Field(
         default=600, gt=0, description="Seconds a series may take to convert before it is given up"
     )
+    conversion_max_bytes: int = Field(
+        default=4_000_000_000,
+        gt=0,
+        description="Largest series, and largest segmentation, unpacked; larger is not converted",
+    )
+    conversion_memory_bytes: int = Field(
+        default=16_000_000_000, ge=256_000_000, description="Address space that one run of dcm2niix may take"
+    )
+    instance_max_bytes: int = Field(
+        default=2_000_000_000,
+        gt=0,
+        description="Largest DICOM instance that is taken; over dimse each that arrives is held in memory",
+    )
+    study_max_bytes: int = Field(
+        default=50_000_000_000, gt=0, description="Most bytes of DICOM that one accession number may bring"
+    )
+    project_max_bytes: int = Field(
+        default=5_000_000_000_000, gt=0, description="Most bytes of DICOM that one project may hold here"
+    )
+    disk_reserve_bytes: int = Field(
+        default=1_000_000_000,
+        ge=0,
+        description="Bytes of the disk of IMAGING_DATA_DIR that no import, conversion or derived file may use",
+    )
     resource_max_bytes: int = Field(
         default=2_000_000_000, gt=0, description="Largest derived file that may be stored beside a study"
     )

@@ -36,11 +36,6 @@ def unzip(answer: httpx.Response) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "source"
-
-
 @pytest.mark.parametrize("key", [None, "", "wrong", "an-internal-key-for-tests-onlyX"])
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_no_route_works_without_the_key(folder_service: Any, method: str, path: str, key: str | None) -> None:

@@ -1,13 +1,11 @@
 """DICOM to NIfTI: right in world space, without private text, and honest about what cannot be converted."""
 
 import gzip
-import json
 import os
-import shutil
 import struct
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import nibabel
 import numpy as np
@@ -16,44 +14,14 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
-from flip_trust.imaging.convert import convert_study, image_series
+from flip_trust.imaging.convert import image_series
 from flip_trust.imaging.dicom import Instance, UnreadableFile, read_instance
 from flip_trust.imaging.labels import LabelError, write_labels
-from flip_trust.imaging.library import REPORT, Library, Study
+from flip_trust.imaging.library import Library, Study
 from flip_trust.imaging.nifti import NiftiError, pack_nifti
 from flip_trust.imaging.store import StoreError
 
 PROJECT = UUID(int=1)
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Any:
-    library = Library(tmp_path / "library")
-    library.open()
-    yield library
-    library.close()
-
-
-class Conversion:
-    def __init__(self, folder: Path) -> None:
-        report = json.loads((folder / REPORT).read_text())
-        self.folder, self.files, self.reason = folder, sorted(report["files"]), report["reason"]
-
-
-@pytest.fixture
-def convert(library: Library, tmp_path: Path) -> Any:
-    """Commits these files as a study and converts it."""
-
-    def run(files: list[Path], timeout_seconds: float = 60) -> Conversion:
-        fetched, out = tmp_path / f"f{uuid4()}", tmp_path / f"o{uuid4()}"
-        fetched.mkdir()
-        out.mkdir()
-        for number, path in enumerate(files):
-            shutil.copy(path, fetched / f"{number}.dcm")
-        convert_study(library.commit(PROJECT, "A1", fetched), out, timeout_seconds)
-        return Conversion(out)
-
-    return run
 
 
 def test_the_converter_gets_no_secret_of_the_service(
@@ -153,7 +121,7 @@ def test_a_label_elsewhere_in_space_is_refused(make: Any, convert: Any, tmp_path
 def test_a_file_that_is_no_segmentation_makes_no_label(make: Any, tmp_path: Path) -> None:
     phantom = make.series(tmp_path, "A1", slices=1)
     with pytest.raises(LabelError, match="cannot be read"):
-        write_labels(phantom.files[0], read_instance(phantom.files[0]), {})
+        write_labels(phantom.files[0], read_instance(phantom.files[0]), {}, 10**9)
 
 
 def test_a_missing_slice_fails_the_study_with_the_reason(make: Any, convert: Any, tmp_path: Path) -> None:

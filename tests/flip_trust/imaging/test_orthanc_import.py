@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import numpy as np
 import pytest
+from imaging_service import intake_to
 from pydantic import SecretStr
 
 from flip_trust.imaging.store import StoreError, StoreUnavailable
@@ -100,7 +101,7 @@ async def test_a_store_that_was_not_started_says_so(tmp_path: Path) -> None:
     staging = StagingOrthanc("http://127.0.0.1:9", "svc", SecretStr("x"), "pacs", "STAGING")
     store = OrthancStore(staging, timeout_seconds=1)
     with pytest.raises(StoreUnavailable, match="not started"):
-        await store.fetch(PROJECT, "A1", tmp_path)
+        await store.fetch(PROJECT, "A1", intake_to(tmp_path))
     with pytest.raises(StoreError, match="wildcard"):
         await store.release(PROJECT, "*")
 
@@ -117,21 +118,21 @@ BODY = b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10_000])
 async def test_parts_are_whole_wherever_the_chunks_end(tmp_path: Path, size: int) -> None:
     for preamble in (b"", b"to be ignored\r\n"):
-        assert await write_parts(pieces(preamble + BODY, size), b"b", tmp_path, "p") == len(PARTS)
+        assert await write_parts(pieces(preamble + BODY, size), b"b", intake_to(tmp_path), "p") == len(PARTS)
         assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == PARTS
 
 
 @pytest.mark.parametrize("cut", range(0, len(BODY) - 1, 37))
 async def test_a_body_that_ends_early_is_an_error(tmp_path: Path, cut: int) -> None:
     with pytest.raises(MultipartError, match="ended before"):
-        await write_parts(pieces(BODY[:cut], 50), b"b", tmp_path, "p")
+        await write_parts(pieces(BODY[:cut], 50), b"b", intake_to(tmp_path), "p")
 
 
 async def test_a_part_without_a_sane_header_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MultipartError, match="too long"):
-        await write_parts(pieces(b"--b\r\n" + b"x" * 40_000, 9000), b"b", tmp_path, "p")
+        await write_parts(pieces(b"--b\r\n" + b"x" * 40_000, 9000), b"b", intake_to(tmp_path), "p")
     with pytest.raises(MultipartError, match="no header"):
-        await write_parts(pieces(b"--bxx\r\n\r\nbody\r\n--b--", 9000), b"b", tmp_path, "p")
+        await write_parts(pieces(b"--bxx\r\n\r\nbody\r\n--b--", 9000), b"b", intake_to(tmp_path), "p")
 
 
 def test_the_boundary_comes_from_the_content_type() -> None:
@@ -158,5 +159,5 @@ async def test_odd_answers_are_errors_with_a_reason(
     transport = httpx.MockTransport(lambda request: answers[request.url.path])
     store._client = httpx.AsyncClient(base_url="http://staging", transport=transport)
     with pytest.raises(StoreError, match=reason):
-        await store.fetch(PROJECT, "A1", tmp_path)
+        await store.fetch(PROJECT, "A1", intake_to(tmp_path))
     await store.stop()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from flip_trust.imaging.intake import Intake
 from flip_trust.imaging.store import FoundStudy, ImagingStore, StoreError, StoreUnavailable
 from flip_trust.imaging.stores.landing import Landing, Peer, TlsFiles, no_delay
 from flip_trust.imaging.stores.matching import check_complete, matching_studies
@@ -54,10 +54,10 @@ class DimseStore(ImagingStore):
         await asyncio.to_thread(self._landing.stop)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def fetch(self, project_id: UUID, accession: str, folder: Path) -> None:
+    async def fetch(self, project_id: UUID, accession: str, intake: Intake) -> None:
         stopped = Event()
         loop = asyncio.get_running_loop()
-        fetching = loop.run_in_executor(self._threads, self._fetch, accession, folder, stopped)
+        fetching = loop.run_in_executor(self._threads, self._fetch, accession, intake, stopped)
         try:
             await asyncio.shield(fetching)
         except asyncio.CancelledError:
@@ -65,11 +65,11 @@ class DimseStore(ImagingStore):
             await asyncio.wait([fetching])
             raise
 
-    def _fetch(self, accession: str, folder: Path, stopped: Event) -> None:
+    def _fetch(self, accession: str, intake: Intake, stopped: Event) -> None:
         with self._associated() as association:
             studies = matching_studies(accession, self._find(association, accession))
             for study in studies:
-                self._move(association, study, folder, stopped)
+                self._move(association, study, intake, stopped)
 
     @contextmanager
     def _associated(self) -> Iterator[Association]:
@@ -114,12 +114,12 @@ class DimseStore(ImagingStore):
                 _refuse("C-FIND", code)
         return answers
 
-    def _move(self, association: Association, study: FoundStudy, folder: Path, stopped: Event) -> None:
+    def _move(self, association: Association, study: FoundStudy, intake: Intake, stopped: Event) -> None:
         query = Dataset()
         query.QueryRetrieveLevel = "STUDY"
         query.StudyInstanceUID = study.uid
         counts = _Counts()
-        with self._landing.expect(study.uid, folder) as arrival:
+        with self._landing.expect(study.uid, intake) as arrival:
             for status, _ in _ask(
                 lambda: association.send_c_move(query, self._own.ae_title, StudyRootQueryRetrieveInformationModelMove)
             ):

@@ -10,6 +10,7 @@ from threading import Event, Lock
 from uuid import UUID
 
 from flip_trust.imaging.dicom import UnreadableFile, read_header
+from flip_trust.imaging.intake import Intake
 from flip_trust.imaging.store import ImagingStore, StoreError, StoreUnavailable, StudyMissing
 
 log = logging.getLogger(__name__)
@@ -75,9 +76,9 @@ class FolderStore(ImagingStore):
         if not self._index.root.is_dir():
             raise StoreError(f"image folder {self._index.root} is not there: mount it, or correct IMAGING_FOLDER")
 
-    async def fetch(self, project_id: UUID, accession: str, folder: Path) -> None:
+    async def fetch(self, project_id: UUID, accession: str, intake: Intake) -> None:
         stopped = Event()
-        copying = asyncio.ensure_future(asyncio.to_thread(self._copy, accession, folder, stopped))
+        copying = asyncio.ensure_future(asyncio.to_thread(self._copy, accession, intake, stopped))
         try:
             await asyncio.shield(copying)
         except asyncio.CancelledError:
@@ -85,7 +86,7 @@ class FolderStore(ImagingStore):
             await asyncio.wait([copying])
             raise
 
-    def _copy(self, accession: str, folder: Path, stopped: Event) -> None:
+    def _copy(self, accession: str, intake: Intake, stopped: Event) -> None:
         try:
             files = [file for file in self._index.refresh() if file.accession == accession]
         except OSError as error:
@@ -99,7 +100,7 @@ class FolderStore(ImagingStore):
                 reader = file.path.open("rb")
             except OSError as error:
                 raise StoreUnavailable(f"a file of the study cannot be read: {error.strerror}") from None
-            with reader, (folder / f"{number:06d}.dcm").open("wb") as writer:
+            with reader, intake.open(f"{number:06d}.dcm") as writer:
                 shutil.copyfileobj(reader, writer)
 
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
+
+from flip_trust.imaging.intake import Intake
 
 _BOUNDARY = re.compile(r'boundary="?([^";]{1,70})"?')
 _HEADER_END = b"\r\n\r\n"
@@ -25,11 +26,12 @@ def boundary_of(content_type: str) -> bytes:
     return found[1].strip().encode()
 
 
-async def write_parts(chunks: AsyncIterator[bytes], boundary: bytes, folder: Path, prefix: str) -> int:
-    """Writes each part of the body to `<prefix>-<n>.dcm` in `folder` and returns how many there were.
+async def write_parts(chunks: AsyncIterator[bytes], boundary: bytes, intake: Intake, prefix: str) -> int:
+    """Writes each part of the body to `<prefix>-<n>.dcm` of `intake` and returns how many there were.
 
     Raises:
         MultipartError: the closing boundary never came, or a part has no header.
+        TooLarge: a limit of `intake` is reached.
         OSError: the disk is full.
     """
     # The first delimiter has no line break before it: give it one, and all delimiters look alike.
@@ -43,7 +45,7 @@ async def write_parts(chunks: AsyncIterator[bytes], boundary: bytes, folder: Pat
         header = await reader.read_past(_HEADER_END, _MAX_HEADER_BYTES, start=ending)
         if not header.startswith(b"\r\n"):
             raise MultipartError("a part has no header")
-        with (folder / f"{prefix}-{count:06d}.dcm").open("wb") as file:
+        with intake.open(f"{prefix}-{count:06d}.dcm") as file:
             async for piece in reader.until(delimiter):
                 file.write(piece)
         count += 1

@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from flip_trust.imaging.accession import check_accession
+from flip_trust.imaging.intake import Intake
 from flip_trust.imaging.store import FoundStudy, ImagingStore, StoreError, StoreUnavailable
 from flip_trust.imaging.stores.matching import check_complete, matching_studies
 from flip_trust.imaging.stores.multipart import MultipartError, boundary_of, write_parts
@@ -58,7 +59,7 @@ class OrthancStore(ImagingStore):
             await self._client.aclose()
             self._client = None
 
-    async def fetch(self, project_id: UUID, accession: str, folder: Path) -> None:
+    async def fetch(self, project_id: UUID, accession: str, intake: Intake) -> None:
         async with self._errors():
             query = await self._post(
                 f"/modalities/{self._orthanc.pacs}/query",
@@ -75,7 +76,7 @@ class OrthancStore(ImagingStore):
             position = {str(item.get("StudyInstanceUID", "")): index for index, item in enumerate(answers)}
             for study in matching_studies(accession, [_answer(item) for item in answers]):
                 await self._move(f"{query['Path']}/answers/{position[study.uid]}/retrieve")
-                await self._download(study, folder)
+                await self._download(study, intake)
 
     async def release(self, project_id: UUID, accession: str) -> None:
         check_accession(accession)  # a wildcard here would empty the staging Orthanc
@@ -108,7 +109,7 @@ class OrthancStore(ImagingStore):
                 f"(Orthanc error {state.get('ErrorCode', '?')}); does it know AE title {self._orthanc.ae_title}?"
             )
 
-    async def _download(self, study: FoundStudy, folder: Path) -> None:
+    async def _download(self, study: FoundStudy, intake: Intake) -> None:
         assert self._client is not None  # noqa: S101 - `_errors` made sure
         path = f"/dicom-web/studies/{study.uid}"
         async with self._client.stream("GET", path, headers={"Accept": _WADO_ACCEPT}) as response:
@@ -117,7 +118,7 @@ class OrthancStore(ImagingStore):
             _check(response)
             boundary = boundary_of(response.headers.get("content-type", ""))
             prefix = study.uid
-            received = await write_parts(response.aiter_raw(), boundary, folder, prefix)
+            received = await write_parts(response.aiter_raw(), boundary, intake, prefix)
         check_complete(study, received)
 
     async def _get(self, path: str) -> Any:
