@@ -85,7 +85,7 @@ def run_config(files: Mapping[str, bytes], spec: JobSpec) -> dict[str, RunConfig
     for key, value in sorted(wanted.items()):
         expected = type(declared[key])
         if expected is float and type(value) is int:
-            value = float(value)  # noqa: PLW2901
+            value = float(value)  # noqa: PLW2901 - the typed value replaces the given one
         if type(value) is not expected:
             wrong.append(f"{key} is a {_TYPE_NAMES[type(value)]}, declared as {_TYPE_NAMES[expected]}")
         typed[key] = value

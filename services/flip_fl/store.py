@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from flip_common.wire import JobSpec, JobState, JobStatus
-from flip_common.wire.model import TrustName
+from flip_common.wire.model import MAX_ROUND, TrustName
 
 
 class Verdict(BaseModel):
@@ -48,7 +48,7 @@ class JobRecord(BaseModel):
             created_at=self.created_at,
             started_at=self.started_at,
             ended_at=self.ended_at,
-            round=self.round,
+            round=min(self.round, MAX_ROUND),  # an app says which round it is in
             failures=self.failures,
         )
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import uvicorn
 from fastapi import FastAPI, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
+from starlette.middleware.base import RequestResponseEndpoint
 
 from flip_common.wire import JobCreated, JobLogs, JobSpec, JobState, JobStatus, SiteKey, SiteState
 from flip_hub.db import utcnow
@@ -52,7 +53,7 @@ def make_app(api: FlApi) -> FastAPI:
     app = FastAPI()
 
     @app.middleware("http")
-    async def faults(request: Request, call_next):  # type: ignore[no-untyped-def]  # FastAPI's own shape
+    async def faults(request: Request, call_next: RequestResponseEndpoint) -> Response:
         if request.headers.get("x-fl-api-key") != KEY:
             return JSONResponse({"code": "unauthenticated", "detail": "wrong key"}, 401)
         if api.down:

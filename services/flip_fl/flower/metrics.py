@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from flip_common.wire import MetricPoint
+from flip_common.wire.model import MAX_ROUND
 
 MAX_LABEL_CHARS = 128
-MAX_ROUND = 1_000_000
 # `<label>[@<x-label>][.x_<V>]`, as published FLIP apps write keys: V is the point on the x axis.
 _X_VALUE = re.compile(r"(?P<label>.+)\.x_(?P<x>\d{1,7})")
 _NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9_. @/-]")

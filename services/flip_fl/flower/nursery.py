@@ -4,6 +4,7 @@ Importing Flower, torch and the like takes seconds of CPU time, and Flower start
 The nursery never runs an app's code, so every app begins in the same clean state, as a fresh process would.
 """
 
+import gc
 import importlib
 import importlib.util
 import logging
@@ -101,6 +102,8 @@ def main(ahead: list[str]) -> None:
     internals.configure_flower("flip-nursery")
     for name in ahead:
         _import(name)
+    # Objects made by the imports are left out of garbage collection, which would write to every page children share.
+    gc.freeze()
     # The kernel buries the children; whoever asked for one finds it by its pid.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     launch = _serve(sys.stdin.buffer)

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from flip_common.wire import MetricPoint, SiteException
+from flip_common.wire.model import MAX_ROUND
 from flip_fl.flower import internals
 from flip_fl.flower.files import Failed, Refused, Replied, Rosters, RunFiles, Sent
 from flip_fl.flower.hooks.client import outward, parse_outward
@@ -126,7 +127,7 @@ class GridHook:
             # The same label from training and from evaluation in one round: neither may overwrite the other.
             first = self._reported.setdefault((point.trust, point.round, point.label), sent.task)
             if first != sent.task and sent.task.startswith(EVALUATE):
-                point = point.model_copy(update={"label": f"{EVALUATE}/{point.label}"[:128]})  # noqa: PLW2901
+                point = point.model_copy(update={"label": f"{EVALUATE}/{point.label}"[:128]})  # noqa: PLW2901 - relabelled for good
             named.append(point)
         return named
 
@@ -155,7 +156,7 @@ def _round_of(message: Any) -> int:
     for config in message.content.config_records.values() if message.has_content() else ():
         value = config.get("server-round")
         if isinstance(value, int) and value >= 0:
-            return int(value)
+            return min(int(value), MAX_ROUND)
     group = str(message.metadata.group_id)
     return int(group) if group.isdigit() and len(group) < 7 else 0
 

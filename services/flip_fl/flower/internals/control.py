@@ -47,7 +47,7 @@ class Control:
     """The SuperLink's Control API. Blocking; every call may raise httpx.HTTPError while the SuperLink is away."""
 
     def __init__(self, address: str, ca_file: Path, header: str, key: str) -> None:
-        from flwr.supercore.control import ControlHttpClient  # noqa: PLC0415 - heavy
+        from flwr.supercore.control import ControlHttpClient
 
         context = ssl.create_default_context(cafile=str(ca_file))
         self._client = ControlHttpClient(
@@ -64,9 +64,9 @@ class Control:
         Raises:
             ControlRefusedError: the SuperLink does not take the app or its configuration.
         """
-        from flwr.common.serde import user_config_to_proto  # noqa: PLC0415
-        from flwr.proto.control_pb2 import StartRunRequest  # noqa: PLC0415
-        from flwr.proto.fab_pb2 import Fab  # noqa: PLC0415
+        from flwr.common.serde import user_config_to_proto
+        from flwr.proto.control_pb2 import StartRunRequest
+        from flwr.proto.fab_pb2 import Fab
 
         request = StartRunRequest(
             fab=Fab(hash_str=hashlib.sha256(fab).hexdigest(), content=fab),
@@ -80,7 +80,7 @@ class Control:
 
     def stop_run(self, run_id: int) -> None:
         """Stops a run; one that has ended is left as it is."""
-        from flwr.proto.control_pb2 import StopRunRequest  # noqa: PLC0415
+        from flwr.proto.control_pb2 import StopRunRequest
 
         run = self.run(run_id)
         if run is None or run.status == "finished":
@@ -95,7 +95,7 @@ class Control:
 
     def run(self, run_id: int) -> Run | None:
         """One run, or None when the SuperLink has none of this id."""
-        from flwr.proto.control_pb2 import ListRunsRequest  # noqa: PLC0415
+        from flwr.proto.control_pb2 import ListRunsRequest
 
         try:
             answer = self._call(self._client.ListRuns, ListRunsRequest(run_id=run_id))
@@ -105,14 +105,14 @@ class Control:
 
     def run_of(self, federation: str) -> Run | None:
         """The run of a federation: there is at most one."""
-        from flwr.proto.control_pb2 import ListRunsRequest  # noqa: PLC0415
+        from flwr.proto.control_pb2 import ListRunsRequest
 
         answer = self._call(self._client.ListRuns, ListRunsRequest())
         return next((_run(item) for item in answer.run_dict.values() if item.federation == federation), None)
 
     def members(self) -> list[Member]:
         """Registered SuperNodes."""
-        from flwr.proto.control_pb2 import ListNodesRequest  # noqa: PLC0415
+        from flwr.proto.control_pb2 import ListNodesRequest
 
         answer = self._call(self._client.ListNodes, ListNodesRequest())
         now = datetime.fromisoformat(answer.now)
@@ -120,20 +120,20 @@ class Control:
 
     def register(self, public_key: bytes, name: str) -> int:
         """Registers a SuperNode's public key (OpenSSH or PEM bytes) under a name and returns its id."""
-        from flwr.proto.control_pb2 import RegisterNodeRequest  # noqa: PLC0415
+        from flwr.proto.control_pb2 import RegisterNodeRequest
 
         request = RegisterNodeRequest(public_key=public_key, name=name)
         return int(self._call(self._client.RegisterNode, request).node_id)
 
     def unregister(self, node_id: int) -> None:
         """Removes a SuperNode: its key opens nothing from now on."""
-        from flwr.proto.control_pb2 import UnregisterNodeRequest  # noqa: PLC0415
+        from flwr.proto.control_pb2 import UnregisterNodeRequest
 
         self._call(self._client.UnregisterNode, UnregisterNodeRequest(node_id=node_id))
 
     @staticmethod
     def _call(method: Callable[[Any], Any], request: Any) -> Any:
-        import httpx  # noqa: PLC0415
+        import httpx
 
         try:
             return method(request)
@@ -148,7 +148,7 @@ def _run(item: Any) -> Run:
 
 
 def _member(item: Any, now: datetime) -> Member:
-    from flwr.common.constant import HEARTBEAT_PATIENCE  # noqa: PLC0415
+    from flwr.common.constant import HEARTBEAT_PATIENCE
 
     last_seen = None
     if item.online_until and item.last_activated_at:
@@ -164,18 +164,18 @@ def build_fab(files: Mapping[str, bytes]) -> bytes:
     Raises:
         ValueError: Flower does not take this app; the text says why.
     """
-    from flwr.cli.build import build_fab_from_files  # noqa: PLC0415
+    from flwr.cli.build import build_fab_from_files
 
     return bytes(build_fab_from_files(files)[0])
 
 
 def normalise_public_key(public_key: bytes) -> bytes:
     """The key in the one form in which Flower compares keys."""
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import (
         load_pem_public_key,
         load_ssh_public_key,
     )
-    from flwr.supercore.primitives.asymmetric import public_key_to_bytes  # noqa: PLC0415
+    from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
     load = load_ssh_public_key if public_key.startswith(b"ecdsa-") else load_pem_public_key
     return bytes(public_key_to_bytes(load(public_key)))

@@ -14,8 +14,8 @@ def make_federation_manager(trusts_of: Callable[[str], frozenset[str] | None]) -
     app. Membership goes by the name under which a SuperNode's key is registered, looked up each time: a key that was
     replaced or removed counts no more.
     """
-    from flwr.common.constant import NOOP_FLWR_AID, SUPERLINK_NODE_ID  # noqa: PLC0415
-    from flwr.superlink.federation import NoOpFederationManager  # noqa: PLC0415
+    from flwr.common.constant import NOOP_FLWR_AID, SUPERLINK_NODE_ID
+    from flwr.superlink.federation import NoOpFederationManager
 
     class JobFederations(NoOpFederationManager):  # type: ignore[misc] # flwr is not typed for us
         def exists(self, federation_id: str) -> bool:
@@ -42,7 +42,7 @@ def make_federation_manager(trusts_of: Callable[[str], frozenset[str] | None]) -
 
 def superlink_app(arguments: Sequence[str], federation_manager: Any) -> Any:
     """Flower's SuperLink as an ASGI application, set up from the options of `flower-superlink`."""
-    from flwr.superlink import main  # noqa: PLC0415
+    from flwr.superlink import main
 
     command = import_module("flwr.superlink.cli.flower_superlink")
     fleet = import_module("flwr.superlink.servicer.fleet.fleet_handlers")
@@ -66,7 +66,7 @@ def _begin_anew(state: Any, node_id: int) -> None:
     Flower would refuse the new one until the old one's heartbeat has run out (a minute), and let rounds wait for
     answers that nobody works on. A message that is no more is answered with an error at once.
     """
-    from sqlalchemy import select  # noqa: PLC0415
+    from sqlalchemy import select
 
     module = import_module("flwr.server.superlink.linkstate.sql_linkstate")
     sent, replied = module.MessageInsModel, module.MessageResModel
@@ -84,7 +84,7 @@ def _begin_anew(state: Any, node_id: int) -> None:
 
 def fleet_paths() -> frozenset[str]:
     """Paths a SuperNode with a registered key needs. Registering and unregistering itself are not among them."""
-    from flwr.superlink.routers.fleet.router import router  # noqa: PLC0415
+    from flwr.superlink.routers.fleet.router import router
 
     return frozenset(
         route.path
@@ -98,10 +98,10 @@ def run_superexec(arguments: Sequence[str], executor: Any) -> None:
 
     `executor.launch_app(kind, run_id, arguments, token)` starts one; `executor.reap()` is called between two.
     """
-    from flwr.supercore.constant import TASK_TYPE_TO_COMMAND, TaskType  # noqa: PLC0415
-    from flwr.supercore.superexec.executor.subprocess_executor import SubprocessExecutor  # noqa: PLC0415
-    from flwr.supercore.superexec.executor.types import LaunchResult  # noqa: PLC0415
-    from flwr.supercore.superexec.plugin import AutoExecPlugin  # noqa: PLC0415
+    from flwr.supercore.constant import TASK_TYPE_TO_COMMAND, TaskType
+    from flwr.supercore.superexec.executor.subprocess_executor import SubprocessExecutor
+    from flwr.supercore.superexec.executor.types import LaunchResult
+    from flwr.supercore.superexec.plugin import AutoExecPlugin
 
     command = import_module("flwr.supercore.cli.flower_superexec")
     module = import_module("flwr.supercore.superexec.run_superexec")
@@ -134,7 +134,7 @@ def run_superexec(arguments: Sequence[str], executor: Any) -> None:
 
 def run_serverapp(arguments: Sequence[str], token: str, hook: Any, poll_seconds: float) -> None:
     """Runs a ServerApp process with `hook` (`hooks.server.GridHook`) between the app and the SuperLink."""
-    from flwr.superlink.cli.flwr_serverapp import flwr_serverapp  # noqa: PLC0415
+    from flwr.superlink.cli.flwr_serverapp import flwr_serverapp
 
     http_grid = import_module("flwr.superlink.grid.http_grid")
     grid = http_grid.HttpGrid
@@ -168,6 +168,6 @@ def run_serverapp(arguments: Sequence[str], token: str, hook: Any, poll_seconds:
 
 
 def _node_names(grid: Any) -> dict[int, str]:
-    from flwr.proto.runtime_pb2 import GetNodesRequest  # noqa: PLC0415
+    from flwr.proto.runtime_pb2 import GetNodesRequest
 
     return {int(node.node_id): str(node.name) for node in grid._runtime_client.GetNodes(GetNodesRequest()).nodes}

@@ -9,7 +9,7 @@ from flip_fl.flower.internals.common import CLIENT_APP, impatient, import_module
 
 def error_name(code: int) -> str:
     """Flower's name for the code of an error reply."""
-    from flwr.common.constant import ErrorCode  # noqa: PLC0415
+    from flwr.common.constant import ErrorCode
 
     names = {value: name for name, value in vars(ErrorCode).items() if isinstance(value, int)}
     return str(names.get(code, "UNKNOWN"))
@@ -17,7 +17,7 @@ def error_name(code: int) -> str:
 
 def set_error_reason(message: Any, reason: str) -> None:
     """Replaces the text of an error reply."""
-    from flwr.app.error import Error  # noqa: PLC0415
+    from flwr.app.error import Error
 
     message.error = Error(code=message.error.code, reason=reason)
 
@@ -33,7 +33,7 @@ def run_clientapp(
     `guard(call)` wraps the loading of the app and every call of it; `leaving(message, reply)` sees each reply
     before it is sent.
     """
-    from flwr.supernode.cli.flwr_clientapp import flwr_clientapp  # noqa: PLC0415
+    from flwr.supernode.cli.flwr_clientapp import flwr_clientapp
 
     module = import_module("flwr.supernode.runtime.run_clientapp")
     make_loader = module.get_load_client_app_fn
@@ -66,7 +66,7 @@ class PendingReply:
 
     def run_ended(self) -> bool:
         """Asks the SuperLink. Raises httpx.HTTPError when it cannot be asked."""
-        from flwr.supercore.run import RunNotRunningException  # noqa: PLC0415
+        from flwr.supercore.run import RunNotRunningException
 
         try:
             self._get_run(self.run_id)
@@ -76,7 +76,7 @@ class PendingReply:
 
     def give_up(self) -> None:
         """Answers in the app's place that it crashed, so that the SuperNode goes on with other messages."""
-        from flwr.supernode.nodestate.in_memory_nodestate import CLIENT_APP_CRASHED_ERROR  # noqa: PLC0415
+        from flwr.supernode.nodestate.in_memory_nodestate import CLIENT_APP_CRASHED_ERROR
 
         with self._state.lock_msg_store:
             for entry in self._state.msg_store.values():
@@ -88,7 +88,7 @@ class PendingReply:
 
 
 def _finish_tasks(state: Any, run_id: int) -> None:
-    from flwr.common.constant import Status, SubStatus  # noqa: PLC0415
+    from flwr.common.constant import Status, SubStatus
 
     for task in state.get_tasks(run_ids=[run_id]):
         if task.status.status != Status.FINISHED:
@@ -121,7 +121,7 @@ def run_supernode(
     `watched(pending, wait)` is to call `wait()`, which returns once there is an answer. `abandoned(run_id)` is called
     when a message was dropped because its run ended.
     """
-    from flwr.supernode.cli.flower_supernode import flower_supernode  # noqa: PLC0415
+    from flwr.supernode.cli.flower_supernode import flower_supernode
 
     module = import_module("flwr.supernode.start_client_internal")
     pull, push = module._pull_and_store_message, module._push_messages
