@@ -11,6 +11,9 @@ from pythonjsonlogger.json import JsonFormatter
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Id of the request or task being worked on; every log line carries it."""
 
+client_request_id: ContextVar[str] = ContextVar("client_request_id", default="")
+"""The id a caller gave its request, if any: it helps to find a request in both logs, and proves nothing."""
+
 REDACTED = "[redacted]"
 MIN_SECRET_CHARS = 8
 
@@ -39,6 +42,8 @@ def redact(text: str) -> str:
 class _Formatter(JsonFormatter):
     def format(self, record: logging.LogRecord) -> str:
         record.request_id = request_id.get()
+        if theirs := client_request_id.get():
+            record.client_request_id = theirs
         return redact(super().format(record))
 
 

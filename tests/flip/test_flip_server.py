@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 import flip
-from flip import FLIP
+from flip import FLIP, checks
 from flip.constants.flip_constants import ModelStatus
 from flip.http import Retry
 from flip.run import exception_code
+from flip_common.wire.model import RESULT_NAME_PATTERN
+from flip_fl.certs import make_net_certificates
 
-from .conftest import KEY, MODEL, PROJECT, Service, study_zip
+from .conftest import KEY, MODEL, PROJECT, Service, serving, study_zip
 
 BASE = f"/api/internal/models/{MODEL}"
 
@@ -62,6 +64,49 @@ def test_what_cannot_be_uploaded_is_said(service: Service, server: FLIP, tmp_pat
     with pytest.raises(ValueError, match="odd name"):
         server.upload_results(tmp_path / "odd name.npz", MODEL)
     assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "odd name.npz", "w@1.npz", "a+b.npz", "größe.npz", "x" * 101, "w.npz\n", "sub/.hidden"]
+)
+def test_a_name_the_hub_would_not_take_is_refused_before_anything_is_sent(
+    service: Service, server: FLIP, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "a.npz").write_bytes(b"1")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"2")
+    if name == "sub/.hidden":  # a folder's name makes it plain
+        assert server.upload_results(tmp_path, MODEL) == ["a.npz", "sub__.hidden"]
+        return
+    with pytest.raises(ValueError, match="the hub takes names of 1 to 100") as caught:
+        server.upload_results(tmp_path, MODEL)
+    assert repr(name) in str(caught.value)
+    assert "rename the file, or leave it out" in str(caught.value)
+    assert service.calls == []
+
+
+def test_the_sdk_and_the_hub_have_one_rule_for_names() -> None:
+    assert checks.RESULT_NAME.pattern == RESULT_NAME_PATTERN
+    assert checks.result_name("w-1_x.npz") == "w-1_x.npz"
+
+
+def test_a_hub_with_a_certificate_of_a_private_authority(tmp_path: Path, quick_retries: None) -> None:
+    files, other = (make_net_certificates(tmp_path / name) for name in ("own", "other"))
+    with serving(ssl_certfile=files.cert, ssl_keyfile=files.key) as hub:
+
+        def app(**changes: str) -> FLIP:
+            return FLIP({"FLIP_API_INTERNAL_URL": f"{hub.url}/api/internal", "INTERNAL_SERVICE_KEY": KEY, **changes})
+
+        app(FLIP_API_CA_FILE=str(files.ca)).update_status(MODEL, ModelStatus.PREPARED)
+        assert len(hub.calls) == 1
+        for stranger in (app(), app(FLIP_API_CA_FILE=str(other.ca))):
+            with pytest.raises(flip.UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+                stranger.update_status(MODEL, ModelStatus.PREPARED)
+        (tmp_path / "no.pem").write_text("no certificate")
+        for path, told in (("no.pem", "has to be PEM"), ("absent.pem", "FLIP_API_CA_FILE=.* is no file")):
+            with pytest.raises(flip.ConfigurationError, match=told):
+                app(FLIP_API_CA_FILE=str(tmp_path / path)).update_status(MODEL, ModelStatus.PREPARED)
+        assert len(hub.calls) == 1
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from flip_common.keys import generate_api_key
-from flip_common.logs import REDACTED, configure_logging, redact, register_secrets, request_id
+from flip_common.logs import REDACTED, client_request_id, configure_logging, redact, register_secrets, request_id
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +23,13 @@ def test_a_line_is_json_with_service_and_request_id(capsys: pytest.CaptureFixtur
     configure_logging("hub")
     token = request_id.set("r-1")
     logging.getLogger("x").warning("hello %s", "world", extra={"trust": "Trust_1"})
+    theirs = client_request_id.set("theirs-1")
+    logging.getLogger("x").warning("again")
+    client_request_id.reset(theirs)
     request_id.reset(token)
-    line = json.loads(capsys.readouterr().err)
+    line, again = map(json.loads, capsys.readouterr().err.splitlines())
+    assert "client_request_id" not in line
+    assert (again["request_id"], again["client_request_id"]) == ("r-1", "theirs-1")
     assert line["message"] == "hello world"
     assert (line["service"], line["request_id"], line["level"]) == ("hub", "r-1", "WARNING")
     assert (line["logger"], line["trust"]) == ("x", "Trust_1")

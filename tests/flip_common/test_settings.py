@@ -68,6 +68,58 @@ def test_unknown_names_in_the_env_file(tmp_path: Path) -> None:
         Example.load(env)
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("a${HOME}b-s3cret", "a${HOME}b-s3cret"),
+        ("a$HOME-s3cret", "a$HOME-s3cret"),
+        ('"quoted ${HOME:-x} s3cret"', "quoted ${HOME:-x} s3cret"),
+        ("'single # ${HOME} s3cret'", "single # ${HOME} s3cret"),
+        ("s3cret#with-a-sharp", "s3cret#with-a-sharp"),
+        ("s3cret-before # a comment", "s3cret-before"),
+    ],
+)
+def test_values_in_the_env_file_are_taken_as_they_stand(tmp_path: Path, line: str, value: str) -> None:
+    env = tmp_path / "service.env"
+    env.write_text(f"EXAMPLE_SECRET={line}\n")
+    assert Example.load(env).example_secret.get_secret_value() == value
+
+
+def test_the_environment_wins_over_the_env_file_and_empty_means_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = tmp_path / "service.env"
+    env.write_text('EXAMPLE_SECRET=s3cret-s3cret\nEXAMPLE_COUNT=\nPOLL_INTERVAL_SECONDS=7\nEXAMPLE_KEYS={"A": "x"}\n')
+    monkeypatch.setenv("POLL_INTERVAL_SECONDS", "9")
+    settings = Example.load(env)
+    assert (settings.example_count, settings.poll_interval_seconds) == (3, 9)
+    assert settings.example_keys["A"].get_secret_value() == "x"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"EXAMPLE_SECRET=s3cret-s3cret\nEXAMPLE_COUNT\n", "'EXAMPLE_COUNT' has no value"),
+        (b"EXAMPLE_COUNT=1\nEXAMPLE_SECRET='s3cret-s3cret\n", "line 2: cannot be read"),
+        (b"EXAMPLE_SECRET=\xff\xfe\n", "not UTF-8"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_refused_without_its_value(tmp_path: Path, content: bytes, told: str) -> None:
+    env = tmp_path / "service.env"
+    env.write_bytes(content)
+    with pytest.raises(SettingsError, match=told) as error:
+        Example.load(env)
+    assert "s3cret" not in str(error.value)
+
+
+def test_malformed_json_is_refused_by_name_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLE_SECRET", "s3cret-s3cret")
+    monkeypatch.setenv("EXAMPLE_KEYS", '{"A": "s3cret-a"')
+    with pytest.raises(SettingsError, match=r"^EXAMPLE_KEYS: is no valid JSON") as error:
+        Example.load()
+    assert "s3cret" not in str(error.value)
+
+
 def test_missing_env_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.env does not exist"):
         Example.load(tmp_path / "nowhere.env")

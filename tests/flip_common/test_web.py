@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from flip_common.keys import generate_api_key, hash_api_key
-from flip_common.logs import request_id
+from flip_common.logs import client_request_id, request_id
 from flip_common.web import PROBLEM_JSON, Problem, install, not_found, require_key
 
 KEY = generate_api_key()
@@ -66,14 +66,13 @@ async def test_a_problem_is_a_problem_document(client: httpx.AsyncClient) -> Non
     answer = await client.get("/problem", headers={"X-Request-Id": "abc"})
     assert answer.status_code == 409
     assert answer.headers["content-type"] == PROBLEM_JSON
-    assert answer.headers["x-request-id"] == "abc"
     assert answer.json() == {
         "type": "urn:flip:problem:busy",
         "title": "Conflict",
         "status": 409,
         "code": "busy",
         "detail": "trust Trust_1 is busy; try later",
-        "request_id": "abc",
+        "request_id": answer.headers["x-request-id"],
         "trust": "Trust_1",
     }
 
@@ -98,11 +97,14 @@ async def test_a_crash_is_logged_under_the_id_that_the_answer_names(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen = []
-    caplog.handler.addFilter(lambda record: seen.append((record.levelname, request_id.get())) or True)
+    ids = request_id, client_request_id
+    caplog.handler.addFilter(lambda record: seen.append((record.levelname, *(of.get() for of in ids))) or True)
     answer = await client.get("/crash", headers={"X-Request-Id": "abc"})
-    assert ("ERROR", "abc") in seen
-    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "abc"
-    assert "abc" in answer.json()["detail"]
+    ours = answer.headers["x-request-id"]
+    assert ("ERROR", ours, "abc") in seen
+    assert answer.json()["request_id"] == ours
+    assert ours in answer.json()["detail"]
+    assert (request_id.get(), client_request_id.get()) == ("-", "")
 
 
 async def test_a_crash_after_the_answer_began_ends_the_connection(app: FastAPI) -> None:
@@ -126,10 +128,24 @@ async def test_invalid_bodies_are_explained_without_their_values(client: httpx.A
     assert "hunter2" not in answer.text
 
 
-async def test_odd_request_ids_are_replaced(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/problem", headers={"X-Request-Id": "a b\t<script>"})
-    assert answer.headers["x-request-id"] == answer.json()["request_id"]
-    assert "script" not in answer.text
+@pytest.mark.parametrize("theirs", ["abc", "a b\t<script>", "x" * 65, "", "\xff"])
+async def test_a_request_id_is_always_our_own(app: FastAPI, client: httpx.AsyncClient, theirs: str) -> None:
+    @app.get("/ids")
+    async def ids() -> list[str]:
+        return [request_id.get(), client_request_id.get()]
+
+    answers = [await client.get("/ids", headers={"X-Request-Id": theirs.encode("latin-1")}) for _ in range(2)]
+    assert [answer.headers["x-request-id"] for answer in answers] == [answer.json()[0] for answer in answers]
+    first, second = (answer.json() for answer in answers)
+    assert first[0] != second[0]
+    assert len(first[0]) == 32
+    assert first[1] == ("abc" if theirs == "abc" else ""), "only a plain one is noted beside ours"
+
+
+@pytest.mark.parametrize("path", ["/problem", "/crash", "/nowhere", "/guarded", "/openapi.json"])
+async def test_no_answer_may_be_taken_for_another_type(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).headers.get_list("x-content-type-options") == ["nosniff"]
+    assert (await client.post("/count", content=b"x" * 101)).headers["x-content-type-options"] == "nosniff"
 
 
 async def test_bodies_over_the_limit_are_refused_by_their_declared_length(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """Wire models: what they refuse, and that every task type has its models."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -8,6 +9,7 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
+from flip_common import wire
 from flip_common.wire import (
     PAYLOADS,
     RESULTS,
@@ -17,6 +19,7 @@ from flip_common.wire import (
     DisclosedCount,
     HeartbeatRequest,
     HistogramBin,
+    JobState,
     JobStatus,
     MetricPoint,
     ModelStatus,
@@ -30,6 +33,7 @@ from flip_common.wire import (
     UpdateUserProfileResult,
     WireModel,
 )
+from flip_common.wire.model import MAX_ROUND
 
 
 def test_every_task_type_has_a_payload_and_a_result() -> None:
@@ -68,6 +72,45 @@ def test_counts_that_were_not_disclosure_controlled_are_refused(fields: dict[str
 def test_a_result_has_what_its_outcome_needs(outcome: str, result: str | None, error: object) -> None:
     with pytest.raises(ValidationError):
         TaskResultRequest.model_validate({"attempt": 1, "outcome": outcome, "result": result, "error": error})
+
+
+def integers(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every place of a JSON schema where an integer may stand."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "integer":
+            yield path, schema
+        for name, inner in schema.items():
+            yield from integers(inner, f"{path}/{name}")
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from integers(inner, path)
+
+
+def test_every_integer_on_the_wire_has_bounds_that_columns_and_json_hold() -> None:
+    loose = []
+    for name in wire.__all__:
+        model = getattr(wire, name)
+        if not isinstance(model, type) or not issubclass(model, WireModel):
+            continue
+        for path, schema in integers(model.model_json_schema()):
+            bounded = schema.get("maximum", 2**64) <= 2**53 and schema.get("minimum", -1) >= 0
+            if not bounded and "run_config" not in path:  # the hub's own, bounded where it is chosen
+                loose.append(f"{name}{path}")
+    assert loose == []
+
+
+@pytest.mark.parametrize("number", [-1, MAX_ROUND + 1, 2**31, 2**63])
+def test_rounds_that_no_column_holds_are_refused(number: int) -> None:
+    now = datetime.now(UTC)
+    with pytest.raises(ValidationError, match="round"):
+        JobState(job_id=uuid4(), status=JobStatus.RUNNING, created_at=now, round=number)
+
+
+def test_a_time_without_zone_is_refused() -> None:
+    with pytest.raises(ValidationError, match="started_at"):
+        JobState.model_validate(
+            {"job_id": uuid4(), "status": "RUNNING", "created_at": datetime.now(UTC), "started_at": "2026-01-01T00:00"}
+        )
 
 
 def test_good_results() -> None:

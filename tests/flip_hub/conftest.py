@@ -304,12 +304,21 @@ class HubProcess:
 
 
 @pytest.fixture
-def write_env(tmp_path: Path, internal_key: str) -> Callable[..., Path]:
+def open_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user may pass through, which pytest's, run by root, is not."""
+    folder = Path(tempfile.mkdtemp(prefix="flip-hub-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def write_env(tmp_path: Path, open_folder: Path, internal_key: str) -> Callable[..., Path]:
     """`write_env(task_lease_seconds=1)` writes an env file for a hub process; no DATABASE_URL: embedded."""
 
     def write(**changes: Any) -> Path:
         values = {
-            "hub_data_dir": tmp_path / "hub-process",
+            "hub_data_dir": open_folder / "hub-process",
             "internal_service_key_hash": hash_api_key(internal_key),
             **changes,
         }

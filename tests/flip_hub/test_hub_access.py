@@ -30,6 +30,7 @@ ROUTES = {
     ("POST", "/api/users", "user"): ADMIN,
     ("GET", "/api/users/{user_id}", None): ADMIN,
     ("PATCH", "/api/users/{user_id}", "nothing"): ADMIN,
+    ("GET", "/api/users/{user_id}/profiles", None): ADMIN,
     ("GET", "/api/trusts", None): SIGNED_IN,
     ("POST", "/api/trusts", "trust"): ADMIN,
     ("GET", "/api/trusts/{trust_id}", None): SIGNED_IN,

@@ -1,12 +1,20 @@
 """The embedded PostgreSQL: what is refused, and what the hub says about it."""
 
+import os
+import pwd
 import stat
+import struct
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from flip_common.keys import hash_api_key
 from flip_hub.embedded import EmbeddedDatabaseError, database_url
+from flip_hub.pgserver import let_through, package
 from flip_hub.settings import HubSettings
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's PostgreSQL has a user of its own")
 
 
 def settings(folder, **changes):
@@ -23,10 +31,10 @@ async def test_a_given_database_is_used_as_it_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_no_tcp_and_nobody_else_on_the_socket(tmp_path):
-    url = await opened(settings(tmp_path))
-    assert url == f"postgresql://postgres:@/flip_hub?host={tmp_path}/postgres"
-    assert stat.S_IMODE((tmp_path / "postgres").stat().st_mode) == 0o700
+async def test_no_tcp_and_nobody_else_on_the_socket(open_folder):
+    url = await opened(settings(open_folder))
+    assert url == f"postgresql://postgres:@/flip_hub?host={open_folder}/postgres"
+    assert stat.S_IMODE((open_folder / "postgres").stat().st_mode) == 0o700
 
 
 async def test_a_path_too_long_for_a_socket_is_refused_with_the_remedy(tmp_path):
@@ -36,8 +44,83 @@ async def test_a_path_too_long_for_a_socket_is_refused_with_the_remedy(tmp_path)
         await opened(settings(deep))
 
 
-async def test_a_damaged_folder_names_its_log(tmp_path):
-    await opened(settings(tmp_path))
-    (tmp_path / "postgres" / "global" / "pg_control").write_bytes(b"damaged")
+async def test_a_damaged_folder_names_its_log(open_folder):
+    await opened(settings(open_folder))
+    (open_folder / "postgres" / "global" / "pg_control").write_bytes(b"damaged")
     with pytest.raises(EmbeddedDatabaseError, match=r"does not start .* see .*/postgres/log"):
-        await opened(settings(tmp_path))
+        await opened(settings(open_folder))
+
+
+def modes(*folders):
+    return {folder: stat.S_IMODE(folder.stat().st_mode) for folder in folders}
+
+
+def may_pass(user, folder):
+    return not subprocess.run(["test", "-x", folder], user=user, check=False).returncode
+
+
+@needs_root
+@pytest.mark.parametrize("private", ["outer", "inner"])
+async def test_private_folders_of_root_let_the_server_pass_and_nobody_else(open_folder, private, caplog):
+    outer, inner = open_folder, open_folder / "inner"
+    (inner / "hub").mkdir(parents=True)
+    closed = {"outer": outer, "inner": inner}[private]
+    closed.chmod(0o700)
+    assert await opened(settings(inner / "hub"))
+    assert may_pass("pgserver", closed)
+    assert not may_pass("nobody", closed)
+    assert subprocess.run(["ls", closed], user="pgserver", capture_output=True, check=False).returncode
+    assert f"setfacl -x u:pgserver {closed}" in caplog.text
+    caplog.clear()
+    assert await opened(settings(inner / "hub"))
+    assert not caplog.text
+
+
+@needs_root
+def test_others_keep_the_rights_they_had(open_folder):
+    pgserver, nobody = pwd.getpwnam("pgserver").pw_uid, pwd.getpwnam("nobody").pw_uid
+    user_obj, user, group, mask, other, anyone = 1, 2, 4, 16, 32, 0xFFFFFFFF
+    # The mask takes from nobody's entry all but reading.
+    entries = [(user_obj, 7, anyone), (user, 7, nobody), (group, 7, anyone), (mask, 4, anyone), (other, 0, anyone)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(open_folder, "system.posix_acl_access", packed)
+    assert not may_pass("nobody", open_folder)
+    assert let_through(open_folder, "pgserver") is None
+    assert may_pass("pgserver", open_folder)
+    assert not may_pass("nobody", open_folder)
+    assert not subprocess.run(["ls", open_folder], user="nobody", capture_output=True, check=False).returncode
+    found = struct.unpack("<I" + "HHI" * 6, os.getxattr(open_folder, "system.posix_acl_access"))[1:]
+    assert (user, 1, pgserver) in list(zip(*[iter(found)] * 3, strict=True))
+
+
+@needs_root
+async def test_open_folders_are_not_touched(open_folder):
+    hub = open_folder / "hub"
+    hub.mkdir(mode=0o711)
+    programs = Path(package().__file__).parent
+    above = [hub, open_folder, *open_folder.parents, programs, *programs.parents, programs / "pginstall18" / "lib"]
+    before = modes(*above), [os.listxattr(folder) for folder in above]
+    assert await opened(settings(hub))
+    assert (modes(*above), [os.listxattr(folder) for folder in above]) == before
+    assert modes(hub / "postgres") == {hub / "postgres": 0o700}
+
+
+@needs_root
+async def test_a_data_folder_of_somebody_else_is_not_opened(open_folder):
+    hub = open_folder / "hub"
+    hub.mkdir(mode=0o700)
+    os.chown(hub, 65534, 65534)
+    with pytest.raises(EmbeddedDatabaseError, match=f"{hub} is closed to pgserver"):
+        await opened(settings(hub))
+    assert modes(hub) == {hub: 0o700}
+
+
+@needs_root
+async def test_programs_out_of_reach_are_named(open_folder, monkeypatch):
+    away = open_folder / "away"
+    away.mkdir(mode=0o700)
+    os.chown(away, 65534, 65534)
+    monkeypatch.setitem(package().postgres_server.POSTGRES_VERSIONS, 18, away / "bin")
+    (open_folder / "hub").mkdir()
+    with pytest.raises(EmbeddedDatabaseError, match=f"{away} is closed to pgserver.*install FLIP outside of it"):
+        await opened(settings(open_folder / "hub"))

@@ -48,7 +48,7 @@ def signed_in(process):
         yield client
 
 
-def test_the_embedded_database_outlives_a_killed_hub_and_serves_one_hub_at_a_time(write_env, start_hub):
+def test_the_embedded_database_outlives_a_killed_hub_and_serves_one_hub_at_a_time(write_env, open_folder, start_hub):
     env_file = write_env()
     assert create_admin(env_file).stdout == "administrator ada@example.org made\n"
     killed = start_hub(env_file)
@@ -66,8 +66,9 @@ def test_the_embedded_database_outlives_a_killed_hub_and_serves_one_hub_at_a_tim
         response = admin.post("/api/trust/heartbeat", json=beat, headers={kit["api_key_header"]: kit["api_key"]})
         assert response.json()["trust_name"] == "A"
     assert again.stop() == 0
-    postmaster = env_file.parent / "hub-process" / "postgres" / "postmaster.pid"
-    assert not postmaster.exists(), "the server that the killed hub left behind must be stopped too"
+    data = open_folder / "hub-process" / "postgres"
+    assert (data / "PG_VERSION").exists()
+    assert not (data / "postmaster.pid").exists(), "the server that the killed hub left behind must be stopped too"
 
 
 def test_sigterm_ends_long_polls_at_once(write_env, start_hub, pg_url):
@@ -117,7 +118,7 @@ def test_the_internal_api_is_not_on_the_public_port(write_env, start_hub, intern
     assert internal.status_code != public.status_code or internal.json()["detail"] != "Not Found"
 
 
-def test_what_the_command_line_refuses(write_env, tmp_path, start_hub, pg_url):
+def test_what_the_command_line_refuses(write_env, open_folder, start_hub, pg_url):
     env_file = str(write_env(hub_dta_dir="x"))
     refused = run("serve", "--env-file", env_file)
     assert (refused.exit_code, "HUB_DTA_DIR: unknown setting" in refused.stderr) == (2, True)
@@ -128,7 +129,7 @@ def test_what_the_command_line_refuses(write_env, tmp_path, start_hub, pg_url):
     port = process.url.rpartition(":")[2]
     refused = run("serve", "--env-file", env_file, "--port", port)
     assert (refused.exit_code, f"cannot listen on 127.0.0.1:{port}" in refused.stderr) == (2, True)
-    key = tmp_path / "hub-process" / "master.key"
+    key = open_folder / "hub-process" / "master.key"
     key.chmod(0o644)
     process.stop()
     refused = run("serve", "--env-file", env_file, "--port", "0", "--internal-port", "0")

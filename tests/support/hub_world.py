@@ -25,6 +25,7 @@ from flip_common.wire import (
     LeasedTask,
     Role,
     TaskType,
+    UpdateUserProfileResult,
     WireModel,
 )
 
@@ -140,7 +141,12 @@ class Site:
         return str(self.side.name)
 
     async def tasks(self) -> list[LeasedTask]:
-        return list(await self.side.lease(50))
+        """The open tasks. Users' profiles are taken in passing: they come with every approval."""
+        leased = await self.side.lease(50)
+        for task in leased:
+            if task.type is TaskType.UPDATE_USER_PROFILE:
+                await self.side.answer(task, UpdateUserProfileResult(applied=True))
+        return [task for task in leased if task.type is not TaskType.UPDATE_USER_PROFILE]
 
     async def work(self, results: dict[TaskType, WireModel] | None = None) -> list[TaskType]:
         """Answers every open task well (or as `results` says), also those that answers bring about."""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from flip_common.wire.model import PlainText, Sha256Hex, Sql, WireModel
+from flip_common.wire.model import MAX_COUNT, Count, PlainText, Sha256Hex, Sql, WireModel
 
 
 class DisclosedCount(WireModel):
@@ -16,9 +16,9 @@ class DisclosedCount(WireModel):
     """
 
     suppressed: bool
-    value: int | None = Field(default=None, ge=0)
-    threshold: int = Field(ge=1)
-    rounding: int = Field(ge=1)
+    value: Count | None = None
+    threshold: int = Field(ge=1, le=MAX_COUNT)
+    rounding: int = Field(ge=1, le=MAX_COUNT)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -33,7 +33,7 @@ class HistogramBin(WireModel):
     """Distinct subjects in one bin."""
 
     label: PlainText = Field(max_length=200)
-    count: int = Field(ge=0, description="rounded; bins below the threshold are merged into 'Other'")
+    count: Count = Field(description="rounded; bins below the threshold are merged into 'Other'")
 
 
 class ColumnStatistics(WireModel):

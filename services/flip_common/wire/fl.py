@@ -1,13 +1,12 @@
 """The one job API over every FL backend: `POST /jobs`, `GET /jobs/{id}`, its logs, `DELETE`, `GET /sites`."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
-from flip_common.wire.model import FLBackend, JobType, PlainText, Sha256Hex, Sql, TrustName, WireModel
+from flip_common.wire.model import MAX_ROUND, Count, FLBackend, JobType, PlainText, Sha256Hex, Sql, TrustName, WireModel
 
 RunConfigKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
 RunConfigValue = bool | int | float | str
@@ -43,7 +42,7 @@ class JobSpec(WireModel):
     cohort_query: Sql
     trusts: list[TrustName] = Field(min_length=1, max_length=1000)
     run_config: dict[RunConfigKey, RunConfigValue] = Field(default_factory=dict)
-    min_sites: int = Field(default=1, ge=1)
+    min_sites: int = Field(default=1, ge=1, le=1000)
     round_timeout_seconds: int = Field(default=3600, ge=10, le=7 * 86400)
     job_timeout_seconds: int = Field(default=7 * 86400, ge=30, le=90 * 86400)
     app_digest: Sha256Hex
@@ -66,19 +65,19 @@ class JobState(WireModel):
     job_id: UUID
     status: JobStatus
     reason: str = Field(default="", description="why the job FAILED or was STOPPED, without any text of the app")
-    created_at: datetime
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    round: int = Field(default=0, ge=0, description="last round a reply came for")
-    failures: dict[TrustName, int] = Field(default_factory=dict)
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    round: int = Field(default=0, ge=0, le=MAX_ROUND, description="last round a reply came for")
+    failures: dict[TrustName, Count] = Field(default_factory=dict)
 
 
 class JobLogs(WireModel):
     """Answer to `GET /jobs/{id}/logs?offset=`: log lines of the FL server's side of the job."""
 
     job_id: UUID
-    offset: int = Field(ge=0)
-    next_offset: int = Field(ge=0)
+    offset: Count
+    next_offset: Count
     lines: list[str]
 
 
@@ -93,4 +92,4 @@ class SiteState(WireModel):
 
     trust: TrustName
     online: bool
-    last_seen_at: datetime | None = None
+    last_seen_at: AwareDatetime | None = None

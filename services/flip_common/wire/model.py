@@ -15,9 +15,17 @@ class WireModel(BaseModel):
 # A trust's name is also an FL site name, a folder name and a label in logs: keep it plain.
 TrustName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 AccessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,63}$")]
+# Bounds of integers that other sides send: what the hub's columns, and every reader of JSON, hold exactly.
+MAX_ROUND = 1_000_000
+MAX_COUNT = 2**53
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Sha256Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # PostgreSQL keeps no NUL, so none may reach a hub or a site.
 PlainText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+# Name of a model's result: at most two folders deep, no part begins with a dot. The SDK, which comes without this
+# package, has the same in `flip.checks`; a test holds the two together.
+RESULT_NAME_PATTERN = r"^(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,2}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"
+MAX_RESULT_NAME_CHARS = 302
 Sql = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=r"^[^\x00]*$")]
 
 
@@ -88,7 +96,7 @@ class MetricPoint(WireModel):
     trust: TrustName
     label: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. @/-]{0,127}$")]
     value: FiniteFloat
-    round: int = Field(ge=0, le=1_000_000)
+    round: int = Field(ge=0, le=MAX_ROUND)
 
 
 class SiteException(WireModel):
@@ -97,4 +105,4 @@ class SiteException(WireModel):
     trust: TrustName | None = None
     code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")]
     digest: Sha256Hex
-    round: int | None = Field(default=None, ge=0, le=1_000_000)
+    round: int | None = Field(default=None, ge=0, le=MAX_ROUND)

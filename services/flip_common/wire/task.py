@@ -26,6 +26,7 @@ from flip_common.wire.imaging import (
 from flip_common.wire.model import PlainText, TrustName, WireModel
 
 MAX_WAIT_SECONDS = 60
+MAX_ATTEMPT = 2**31 - 1
 MAX_ENVELOPE_CHARS = 8_000_000
 Envelope = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ENVELOPE_CHARS)]
 
@@ -108,7 +109,7 @@ class LeasedTask(WireModel):
 
     task_id: UUID
     type: TaskType
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=MAX_ATTEMPT)
     expires_at: datetime
     lease_seconds: float = Field(gt=0, description="time left, by the hub's clock: immune to clock skew")
     payload: Envelope
@@ -123,7 +124,7 @@ class LeaseResponse(WireModel):
 class RenewRequest(WireModel):
     """Body of `POST /trust/tasks/{id}/renew`."""
 
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=MAX_ATTEMPT)
 
 
 class RenewResponse(WireModel):
@@ -151,7 +152,7 @@ class TaskError(WireModel):
 class TaskResultRequest(WireModel):
     """Body of `POST /trust/tasks/{id}/result`. Repeating it is harmless."""
 
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=MAX_ATTEMPT)
     outcome: TaskOutcome
     result: Envelope | None = None
     error: TaskError | None = None

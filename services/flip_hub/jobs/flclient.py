@@ -24,11 +24,11 @@ class FLUnavailable(Exception):  # noqa: N818 - a state of affairs, not a fault 
     """The FL API cannot be used at the moment; the text says why. Trying again later is right."""
 
 
-class FLUnknown(Exception):  # noqa: N818
+class FLUnknown(Exception):  # noqa: N818 - an answer, not a fault
     """The FL API knows no such job or site."""
 
 
-class FLRefused(Exception):  # noqa: N818
+class FLRefused(Exception):  # noqa: N818 - an answer, not a fault
     """The FL API refuses the request for good; the text says why."""
 
 

@@ -53,7 +53,7 @@ async def start(session: AsyncSession, hub: Hub, principal: Principal, model_id:
     net = _net_for(hub, model.backend)
     ready = await _participants(session, project, model.backend, body.trusts)
     assert project.staged_query is not None  # noqa: S101 - an approved project is staged
-    assert project.staged_query_sha256 is not None  # noqa: S101
+    assert project.staged_query_sha256 is not None  # noqa: S101 - set with the query
     trusts = [trust.name for _, trust in ready]
     if body.min_sites is not None and body.min_sites > len(trusts):
         raise Problem(422, "too_few_trusts", f"min_sites is {body.min_sites}, but only {len(trusts)} trusts take part")

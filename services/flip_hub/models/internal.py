@@ -1,14 +1,13 @@
 """What the FL server calls. Mounted under `/api/internal`, behind the internal service key."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, status
+from fastapi import APIRouter, Request, status
 
 from flip_common.wire import SiteException
 from flip_hub.db import Session
 from flip_hub.models import runs
-from flip_hub.models.schemas import FILENAME_PATTERN, MetricsBody, ResultOut, StatusClaim
+from flip_hub.models.schemas import Filename, MetricsBody, ResultOut, StatusClaim
 from flip_hub.state import HubState
 
 router = APIRouter(prefix="/models/{model_id}", tags=["internal"])
@@ -36,7 +35,7 @@ async def post_exception(session: Session, model_id: UUID, body: SiteException) 
 async def put_result(
     hub: HubState,
     model_id: UUID,
-    filename: Annotated[str, Path(pattern=FILENAME_PATTERN, max_length=310)],
+    filename: Filename,
     request: Request,
 ) -> ResultOut:
     """A result file as the raw body; sending one again replaces it."""

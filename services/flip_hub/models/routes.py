@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Header, Path, Query, Request, Response, status
+from fastapi import APIRouter, BackgroundTasks, Header, Query, Request, Response, status
 from fastapi.responses import FileResponse
 
 from flip_common.web import Problem
@@ -16,9 +16,9 @@ from flip_hub.jobs.start import start
 from flip_hub.models import apps, service
 from flip_hub.models.download import ResultFile
 from flip_hub.models.schemas import (
-    FILENAME_PATTERN,
     AppOut,
     EventOut,
+    Filename,
     LogsOut,
     MetricSeries,
     ModelChange,
@@ -41,7 +41,6 @@ _ZIP_BODY = {
     }
 }
 Label = Annotated[str | None, Query(max_length=128, pattern=r"^[^\x00]*$")]
-Filename = Annotated[str, Path(pattern=FILENAME_PATTERN, max_length=310)]
 
 
 async def _one(session: Session, model: Model) -> ModelOut:

@@ -1,19 +1,19 @@
 """Bodies of the model routes, public and internal."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from fastapi import Path
 from pydantic import Field, FiniteFloat
 
 from flip_common.wire import FLBackend, JobType, MetricPoint, ModelStatus, WireModel
-from flip_common.wire.model import Sha256Hex, TrustName
+from flip_common.wire.model import MAX_RESULT_NAME_CHARS, RESULT_NAME_PATTERN, Sha256Hex, TrustName
 from flip_hub.jobs.schemas import JobOut
 from flip_hub.models.tables import EventKind
 from flip_hub.projects.schemas import LongText, Name
 
-FILENAME_PATTERN = r"^(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,2}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"
-"""A result's name: at most two folders deep, no part begins with a dot."""
+Filename = Annotated[str, Path(pattern=RESULT_NAME_PATTERN, max_length=MAX_RESULT_NAME_CHARS)]
 
 
 class ModelCreate(WireModel):

@@ -77,15 +77,19 @@ async def list_members(session: Session, principal: CurrentUser, project_id: UUI
 
 
 @router.post("/{project_id}/members", status_code=status.HTTP_201_CREATED)
-async def add_member(session: Session, principal: CurrentUser, project_id: UUID, body: MemberAdd) -> MemberOut:
+async def add_member(
+    session: Session, hub: HubState, principal: CurrentUser, project_id: UUID, body: MemberAdd
+) -> MemberOut:
     """Lets a user in: researchers work in the project, viewers read."""
-    return await service.add_member(session, principal, project_id, body)
+    return await service.add_member(session, hub, principal, project_id, body)
 
 
 @router.delete("/{project_id}/members/{user_id}", status_code=status.HTTP_204_NO_CONTENT)
-async def remove_member(session: Session, principal: CurrentUser, project_id: UUID, user_id: UUID) -> None:
+async def remove_member(
+    session: Session, hub: HubState, principal: CurrentUser, project_id: UUID, user_id: UUID
+) -> None:
     """Takes a member out of the project."""
-    await service.remove_member(session, principal, project_id, user_id)
+    await service.remove_member(session, hub, principal, project_id, user_id)
 
 
 @router.post("/{project_id}/stage")

@@ -25,6 +25,7 @@ from flip_hub.projects.schemas import (
 from flip_hub.projects.tables import Project, ProjectMember, ProjectTrust
 from flip_hub.state import Hub
 from flip_hub.trusts.tables import Trust
+from flip_hub.users.profiles import tell_of_project, tell_trusts
 from flip_hub.users.tables import User
 
 
@@ -89,6 +90,7 @@ async def delete(session: AsyncSession, hub: Hub, principal: Principal, project_
         model.deleted_at = now
     before = {"name": project.name, "status": project.status, "models": [model.id for model in gone]}
     project.deleted_at = now
+    await tell_of_project(session, hub, project)
     await record(session, principal, "project.delete", "project", project.id, before, None)
     return [model.id for model in gone]
 
@@ -146,8 +148,10 @@ async def members(session: AsyncSession, principal: Principal, project_id: UUID)
     ]
 
 
-async def add_member(session: AsyncSession, principal: Principal, project_id: UUID, body: MemberAdd) -> MemberOut:
-    """Lets a researcher or viewer into the project; adding one again changes nothing.
+async def add_member(
+    session: AsyncSession, hub: Hub, principal: Principal, project_id: UUID, body: MemberAdd
+) -> MemberOut:
+    """Lets a researcher or viewer into the project, whose trusts are told; adding one again changes nothing.
 
     Raises:
         Problem: 404, 403, 422 `no_such_user`, 409 `cannot_be_member`.
@@ -166,11 +170,12 @@ async def add_member(session: AsyncSession, principal: Principal, project_id: UU
         session.add(member)
         await session.flush()
         await record(session, principal, "project.member.add", "project", project_id, None, {"member": user.email})
+    await tell_trusts(session, hub, [user.id])
     return MemberOut(user_id=user.id, email=user.email, added_at=member.added_at)
 
 
-async def remove_member(session: AsyncSession, principal: Principal, project_id: UUID, user_id: UUID) -> None:
-    """Takes a member out of the project.
+async def remove_member(session: AsyncSession, hub: Hub, principal: Principal, project_id: UUID, user_id: UUID) -> None:
+    """Takes a member out of the project; trusts where they take part in none any more are told.
 
     Raises:
         Problem: 404 (also for a user who is no member), 403.
@@ -182,3 +187,4 @@ async def remove_member(session: AsyncSession, principal: Principal, project_id:
         raise not_found("member", user_id)
     await session.delete(member)
     await record(session, principal, "project.member.remove", "project", project_id, {"member": user.email}, None)
+    await tell_trusts(session, hub, [user_id])

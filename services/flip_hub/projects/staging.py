@@ -1,7 +1,8 @@
 """The lifecycle of a project: staged to trusts, decided by each of them. It moves forward only.
 
 An approval is for the exact text of one query. It fixes the cohort at the site (`freeze_cohort`) and then
-brings the images in (`create_imaging`). Withdrawing ends both, and any job the trust takes part in.
+brings the images in (`create_imaging`). Withdrawing ends both, and any job the trust takes part in. With either the
+trust is told who takes part (`update_user_profile`).
 """
 
 from uuid import UUID
@@ -32,6 +33,7 @@ from flip_hub.state import Hub
 from flip_hub.tasks.service import enqueue, on_result
 from flip_hub.tasks.tables import Task
 from flip_hub.trusts.tables import Trust
+from flip_hub.users.profiles import tell_of_project
 
 _ALLOWED = {
     TrustDecision.APPROVED: {TrustDecision.PENDING, TrustDecision.REJECTED, TrustDecision.WITHDRAWN},
@@ -145,6 +147,7 @@ async def decide(
             await _freeze(session, hub, project, row)
         if before is TrustDecision.WITHDRAWN and row.imaging_task_id is None:
             await delete_images(session, hub, row)
+        await tell_of_project(session, hub, project)
         return project
     if before not in _ALLOWED[body.decision]:
         remedy = "send WITHDRAWN to end it" if before is TrustDecision.APPROVED else "only APPROVED can follow"
@@ -176,6 +179,7 @@ async def decide(
         {"trust_id": trust_id, "decision": before},
         after,
     )
+    await tell_of_project(session, hub, project)
     return project
 
 

@@ -18,6 +18,7 @@ from flip_hub.state import Hub
 from flip_hub.trusts.keys import CallingTrust
 from flip_hub.trusts.schemas import TrustKit, TrustView
 from flip_hub.trusts.tables import Trust, TrustKey
+from flip_hub.users.profiles import tell_trust_again
 
 FlKeyHook = Callable[[Hub, str, SiteKey], Awaitable[None]]
 FL_KEY_HOOKS: list[FlKeyHook] = []
@@ -55,7 +56,8 @@ async def get(session: AsyncSession, trust_id: UUID, *, lock: bool = False) -> T
     Raises:
         Problem: 404.
     """
-    trust = await session.get(Trust, trust_id, with_for_update=lock or None)
+    # Weaker than FOR UPDATE, so that tasks for the trust can be written meanwhile.
+    trust = await session.get(Trust, trust_id, with_for_update={"key_share": True} if lock else None)
     if trust is None:
         raise not_found("trust", trust_id)
     return trust
@@ -113,6 +115,8 @@ async def set_enabled(session: AsyncSession, hub: Hub, actor: Principal, trust_i
         action = "trust.enable" if enabled else "trust.disable"
         await record(session, actor, action, "trust", trust_id, {"enabled": not enabled}, {"enabled": enabled})
         await hub.bus.announce(session, trust_id)
+        if enabled:
+            await tell_trust_again(session, hub, trust_id)
     return trust
 
 

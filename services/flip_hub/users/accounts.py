@@ -12,8 +12,10 @@ from flip_common.wire import Role
 from flip_hub.audit.service import record
 from flip_hub.auth import Principal
 from flip_hub.db import utcnow
+from flip_hub.state import Hub
 from flip_hub.trusts.tables import Trust
 from flip_hub.users.passwords import hash_password
+from flip_hub.users.profiles import tell_trusts
 from flip_hub.users.schemas import ChangeUser, CreateUser, UserView
 from flip_hub.users.service import end_sessions
 from flip_hub.users.tables import TrustOwner, User
@@ -43,8 +45,10 @@ async def create(session: AsyncSession, actor: Principal | str, body: CreateUser
     return created
 
 
-async def change(session: AsyncSession, actor: Principal, user_id: UUID, body: ChangeUser) -> UserView:
+async def change(session: AsyncSession, hub: Hub, actor: Principal, user_id: UUID, body: ChangeUser) -> UserView:
     """Changes what the body names. Disabling an account or setting its password ends its sessions at once.
+
+    Trusts of the user's projects are told of a new name or state, and again of what they could not be told before.
 
     Raises:
         Problem: 404, 409 `last_admin`, 422 `unknown_trust` or `not_a_trust_owner`.
@@ -78,6 +82,7 @@ async def change(session: AsyncSession, actor: Principal, user_id: UUID, body: C
     if body.password is not None:
         changed["credential_reset"] = True
     await record(session, actor, "user.change", "user", user_id, before.model_dump(), changed)
+    await tell_trusts(session, hub, [user_id])
     return after
 
 
@@ -117,7 +122,8 @@ async def view(session: AsyncSession, user: User) -> UserView:
 
 async def _locked(session: AsyncSession) -> dict[UUID, User]:
     """The administrators and everyone else, locked in one order: two changes at once cannot remove the last one."""
-    users = await session.scalars(select(User).order_by(User.id).with_for_update())
+    # Weaker than FOR UPDATE, so that rows which refer to a user can be written meanwhile.
+    users = await session.scalars(select(User).order_by(User.id).with_for_update(key_share=True))
     return {user.id: user for user in users}
 
 

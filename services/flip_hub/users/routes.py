@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query
 from flip_common.wire.model import PlainText
 from flip_hub.auth import Admin
 from flip_hub.db import Session
-from flip_hub.users import accounts
-from flip_hub.users.schemas import ChangeUser, CreateUser, UserView
+from flip_hub.state import HubState
+from flip_hub.users import accounts, profiles
+from flip_hub.users.schemas import ChangeUser, CreateUser, ProfileView, UserView
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -38,6 +39,15 @@ async def get_user(user_id: UUID, _: Admin, session: Session) -> UserView:
 
 
 @router.patch("/{user_id}")
-async def change_user(user_id: UUID, body: ChangeUser, admin: Admin, session: Session) -> UserView:
-    """Changes roles, trusts, name, password, or whether the account is enabled. Needs ADMIN."""
-    return await accounts.change(session, admin, user_id, body)
+async def change_user(user_id: UUID, body: ChangeUser, admin: Admin, session: Session, hub: HubState) -> UserView:
+    """Changes roles, trusts, name, password, or whether the account is enabled. Needs ADMIN.
+
+    Trusts of the user's projects are told of a new name or state; an empty body tells them again what failed.
+    """
+    return await accounts.change(session, hub, admin, user_id, body)
+
+
+@router.get("/{user_id}/profiles")
+async def list_profiles(user_id: UUID, _: Admin, session: Session) -> list[ProfileView]:
+    """What each trust was told of the user, and whether it failed. Needs ADMIN."""
+    return await profiles.overview(session, user_id)

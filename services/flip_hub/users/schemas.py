@@ -1,13 +1,14 @@
 """Bodies of the routes about users and sign-in."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from flip_common.wire import Role, WireModel
-from flip_common.wire.model import PlainText
+from flip_common.wire import Role, TaskError, WireModel
+from flip_common.wire.model import PlainText, TrustName
 
 MIN_PASSWORD_CHARS = 12
 MAX_PASSWORD_CHARS = 256  # argon2 takes more; a hash of megabytes would be a cheap way to keep the hub busy
@@ -95,3 +96,24 @@ class UserView(WireModel):
     trust_ids: list[UUID]
     enabled: bool
     created_at: datetime
+
+
+class ProfileState(StrEnum):
+    """Where a user's profile stands at a trust. NOT_APPLIED: the trust's imaging store has no users."""
+
+    PENDING = "PENDING"
+    APPLIED = "APPLIED"
+    NOT_APPLIED = "NOT_APPLIED"
+    FAILED = "FAILED"
+
+
+class ProfileView(WireModel):
+    """What a trust was told of a user and what came of it; `error` goes with FAILED, `at` is the time of the answer."""
+
+    trust_id: UUID
+    trust: TrustName
+    enabled: bool
+    state: ProfileState
+    reason: str
+    error: TaskError | None
+    at: datetime | None

@@ -1,6 +1,7 @@
-"""Users, their sessions, the trusts they own, and failed sign-ins."""
+"""Users, their sessions, the trusts they own, what trusts were told of them, and failed sign-ins."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String
@@ -31,6 +32,24 @@ class TrustOwner(Base):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     trust_id: Mapped[UUID] = mapped_column(ForeignKey("trusts.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class UserProfile(Base):
+    """What a trust was told of a user, and what came of it (`flip_hub.users.profiles`).
+
+    `profile` is the `UpdateUserProfilePayload` document sent last; `task_id` names its task until the answer is in.
+    """
+
+    __tablename__ = "user_profiles"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    trust_id: Mapped[UUID] = mapped_column(ForeignKey("trusts.id", ondelete="CASCADE"), primary_key=True, index=True)
+    profile: Mapped[dict[str, Any]] = mapped_column(Json)
+    task_id: Mapped[UUID | None]
+    applied: Mapped[bool | None]
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    at: Mapped[datetime | None]
 
 
 class UserSession(Base):

@@ -190,6 +190,8 @@ class Stack:
             {
                 "DATA_ACCESS_DATABASE_URL": reader_url,
                 "DATA_ACCESS_OWNER_DATABASE_URL": owner_url,
+                # What every answer takes, however soon it is there; these databases are small.
+                "COHORT_QUERY_SECONDS": 1,
                 **keys,
             },
             start=False,

@@ -13,6 +13,7 @@ import pytest
 from fl_api_double import KEY, FlApi
 from hub_world import Run, World, app_zip, ok, problem, until
 
+from flip_common.wire import JobStatus
 from flip_hub.models import store
 from flip_hub.state import Hub
 
@@ -45,6 +46,20 @@ async def test_a_model_is_made_changed_listed_and_deleted(world: World, hub: Hub
     assert files(hub, model_id) == []
     [entry] = await world.audit("model.delete")
     assert entry["before"]["name"] == "net 2"
+
+
+async def test_a_model_that_ran_takes_app_and_results_along(run: Run, hub: Hub) -> None:
+    for name in ("model.pt", "sub/metrics.json"):
+        ok(await run.internal.put(f"{run.url}/results/{name}", content=name.encode()))
+    assert len(files(hub, run.model_id)) == 3
+    run.api.change(run.job_id, JobStatus.FINISHED)
+    await run.world.status_is(run.model_id, "RESULTS_UPLOADED")
+    path = f"/api/models/{run.model_id}"
+    problem(await run.world.sites[0].owner.client.delete(path), 403, "forbidden")
+    assert len(files(hub, run.model_id)) == 3
+    ok(await run.world.owner.client.delete(path), 204)
+    assert files(hub, run.model_id) == []
+    problem(await run.world.owner.client.get(f"{path}/results/model.pt"), 404, "not_found")
 
 
 async def test_a_running_model_or_its_project_cannot_be_deleted(run: Run) -> None:

@@ -3,11 +3,11 @@
 import os
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from app.data import Cohort, load_cohort
-from app.model import UNet, make_model
+from app.model import UNet, make_model, pack, unpack
 from app.train import dice, train
 from flip import FLIP
 
@@ -24,12 +24,12 @@ def train_round(message: Message, context: Context) -> Message:
     """
     torch.set_num_threads(1)
     cohort = _cohort(context)
-    model = _model(message.content.array_records["arrays"])
+    model = unpack(message.content.array_records["arrays"])
     metrics: dict[str, int | float] = {"val_dice_global": dice(model, cohort.validation)["mean"]}
     metrics["train_loss"] = _train(model, cohort, message, context)
     after = dice(model, cohort.validation)
     metrics |= {"val_dice": after["mean"], "val_dice_gm": after["gm"], "val_dice_wm": after["wm"]}
-    reply = RecordDict({"arrays": ArrayRecord(model.state_dict()), "config": ConfigRecord({"site": _site()})})
+    reply = RecordDict({"arrays": pack(model), "config": ConfigRecord({"site": _site()})})
     if context.run_config["compare-alone"]:
         private = _train_private(cohort, message, context)
         metrics["val_dice_alone"] = dice(private, cohort.validation)["mean"]
@@ -47,7 +47,7 @@ def evaluate_models(message: Message, context: Context) -> Message:
     cohort = _cohort(context)
     metrics: dict[str, int | float] = {"num-examples": len(cohort.validation)}
     for name, arrays in message.content.array_records.items():
-        scores = dice(_model(arrays), cohort.validation)
+        scores = dice(unpack(arrays), cohort.validation)
         metrics[f"dice_{name}"] = scores["mean"]
         if name == "global":
             metrics |= {"dice_global_gm": scores["gm"], "dice_global_wm": scores["wm"]}
@@ -58,12 +58,6 @@ def evaluate_models(message: Message, context: Context) -> Message:
 def _cohort(context: Context) -> Cohort:
     config = context.run_config
     return load_cohort(FLIP(), str(config["flip-project-id"]), str(config["flip-cohort-query"]))
-
-
-def _model(arrays: ArrayRecord) -> UNet:
-    model = UNet()
-    model.load_state_dict(arrays.to_torch_state_dict())
-    return model
 
 
 def _train(model: UNet, cohort: Cohort, message: Message, context: Context) -> float:
@@ -82,9 +76,9 @@ def _train(model: UNet, cohort: Cohort, message: Message, context: Context) -> f
 def _train_private(cohort: Cohort, message: Message, context: Context) -> UNet:
     """Trains this site's own copy by the same steps on the same slices; Flower keeps it here between rounds."""
     known = context.state.array_records.get(PRIVATE)
-    private = make_model(int(context.run_config["seed"])) if known is None else _model(known)
+    private = make_model(int(context.run_config["seed"])) if known is None else unpack(known)
     _train(private, cohort, message, context)
-    context.state[PRIVATE] = ArrayRecord(private.state_dict())
+    context.state[PRIVATE] = pack(private)
     return private
 
 

@@ -1,7 +1,9 @@
 """A small U-Net that labels each pixel of a brain slice as background, grey or white matter."""
 
 import torch
+from flwr.app import Array, ArrayRecord
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 CHANNELS = 2
 CLASSES = 3
@@ -54,3 +56,19 @@ def make_model(seed: int) -> UNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return UNet()
+
+
+def pack(model: UNet) -> ArrayRecord:
+    """All weights of a model as one vector.
+
+    Flower sends each array of a record by itself, in requests of its own: for a small model of many layers that takes
+    longer than the training.
+    """
+    return ArrayRecord({"weights": Array(parameters_to_vector(model.parameters()).detach().numpy())})
+
+
+def unpack(arrays: ArrayRecord) -> UNet:
+    """The model whose weights these are."""
+    model = UNet()
+    vector_to_parameters(torch.from_numpy(arrays["weights"].numpy()), model.parameters())
+    return model

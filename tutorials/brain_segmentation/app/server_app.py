@@ -9,7 +9,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MessageType, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
-from app.model import make_model
+from app.model import make_model, pack, unpack
 from app.strategy import History, Metrics, RecordingFedAvg, metrics_of, site_of
 from flip import FLIP
 
@@ -24,7 +24,7 @@ def main(grid: Grid, context: Context, flip: FLIP = FLIP()) -> None:
     config = context.run_config
     rounds, timeout = int(config["num-server-rounds"]), float(config["round-timeout"])
     with flip.run_model(str(config["flip-model-id"])) as run:
-        initial = ArrayRecord(make_model(int(config["seed"])).state_dict())
+        initial = pack(make_model(int(config["seed"])))
         strategy = RecordingFedAvg(min_sites=int(config["flip-min-clients"]), num_rounds=rounds)
         run.prepared()
 
@@ -70,7 +70,7 @@ def write_results(
     weights |= {f"local_{trust}": arrays for trust, arrays in history.local.items()}
     weights |= {f"alone_{trust}": arrays for trust, arrays in history.alone.items()}
     for name, arrays in weights.items():
-        np.savez(folder / f"{name}.npz", **{key: array.numpy() for key, array in arrays.items()})
+        np.savez(folder / f"{name}.npz", **{key: layer.numpy() for key, layer in unpack(arrays).state_dict().items()})
     metrics = {
         "rounds": history.rounds,
         "global_dice": global_dice,

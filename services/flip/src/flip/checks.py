@@ -8,6 +8,8 @@ from uuid import UUID
 from flip.constants.flip_constants import ResourceType
 
 _ACCESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.~-]{0,63}")
+# What the hub takes, see `RESULT_NAME_PATTERN` of flip_common.
+RESULT_NAME = re.compile(r"^(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,2}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+=-]{0,127}")
 
 
@@ -43,6 +45,16 @@ def file_name(value: str) -> str:
     """Raises ValueError unless `value` is a plain file name that every store takes."""
     if not _FILE_NAME.fullmatch(value) or PurePosixPath(value).name != value:
         raise ValueError(f"file name {value!r}: 1 to 128 letters, digits, '_.@+=-', the first a letter or digit")
+    return value
+
+
+def result_name(value: str) -> str:
+    """Raises ValueError unless the hub takes a result of this name."""
+    if not RESULT_NAME.fullmatch(value):
+        raise ValueError(
+            f"result {value!r}: the hub takes names of 1 to 100 letters, digits, '_', '-', '.', the first no '.'; "
+            "rename the file, or leave it out"
+        )
     return value
 
 

@@ -123,16 +123,19 @@ class FLIP:
     def upload_results(self, path: str | Path, model_id: str) -> list[str]:
         """Uploads a file, or every file of a folder, and returns the names they have at the hub.
 
-        A file in a subfolder is named by its path, `/` written as `__`.
+        A file in a subfolder is named by its path, `/` written as `__`. All names are checked before anything is sent.
+
+        Raises:
+            ValueError: nothing to upload, or a name that the hub does not take.
         """
         model, root = checks.text("model_id", model_id), Path(path)
         if root.is_dir():
             found = sorted(file for file in root.rglob("*") if file.is_file())
-            named = {checks.file_name("__".join(file.relative_to(root).parts)): file for file in found}
+            named = {checks.result_name("__".join(file.relative_to(root).parts)): file for file in found}
             if len(named) < len(found):
                 raise ValueError(f"two files in {root} have one name once '/' is written as '__'; rename one")
         else:
-            named = {checks.file_name(file.name): file for file in _existing([root])}
+            named = {checks.result_name(file.name): file for file in _existing([root])}
         if not named:
             raise ValueError(f"{root} holds no file; there is nothing to upload")
         for name, file in named.items():

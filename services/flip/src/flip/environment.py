@@ -37,9 +37,13 @@ class Site:
 
 @dataclass(frozen=True)
 class Server:
-    """A ServerApp's process beside the FL server. `url` is the base up to and including `/api/internal`."""
+    """A ServerApp's process beside the FL server. `url` is the base up to and including `/api/internal`.
+
+    `ca_file` is the only authority trusted for it; None means the system's.
+    """
 
     url: str
+    ca_file: Path | None
     key_header: str
     key: str = field(repr=False)
 
@@ -62,6 +66,7 @@ def detect(environ: Mapping[str, str]) -> Laptop | Site | Server:
     if at_server:
         return Server(
             url=_url(environ, "FLIP_API_INTERNAL_URL"),
+            ca_file=_file(environ, "FLIP_API_CA_FILE"),
             key_header=environ.get("INTERNAL_SERVICE_KEY_HEADER") or "X-Internal-Service-Key",
             key=_required(environ, "INTERNAL_SERVICE_KEY"),
         )
@@ -111,6 +116,13 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise ConfigurationError(f"{name} is not set; it is required here")
     return value
+
+
+def _file(environ: Mapping[str, str], name: str) -> Path | None:
+    value = environ.get(name)
+    if value and not Path(value).is_file():
+        raise ConfigurationError(f"{name}={value} is no file that this process can read; correct it or unset it")
+    return Path(value) if value else None
 
 
 def _url(environ: Mapping[str, str], name: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from flip.errors import RefusedError, UnreachableError
+from flip.errors import ConfigurationError, RefusedError, UnreachableError
 
 log = logging.getLogger("flip")
 
@@ -40,14 +40,28 @@ class Retry:
 
 
 class ServiceClient:
-    """Calls one service with its key. The key is sent in its header and written nowhere."""
+    """Calls one service with its key. The key is sent in its header and written nowhere.
+
+    `ca_file` (PEM) is the only authority trusted for an https service; None means the system's.
+
+    Raises:
+        ConfigurationError: the CA file cannot be used.
+    """
 
     def __init__(
-        self, name: str, base_url: str, key_header: str, key: str, *, retry: Retry | None = None, timeout: float = 60
+        self,
+        name: str,
+        base_url: str,
+        key_header: str,
+        key: str,
+        *,
+        ca_file: Path | None = None,
+        retry: Retry | None = None,
+        timeout: float = 60,
     ) -> None:
         self.name, self.retry = name, retry or Retry()
         # Plain http has nothing to verify; saying so spares reading the certificate store.
-        verify = ssl.create_default_context() if urlsplit(base_url).scheme == "https" else False
+        verify = _trusting(name, ca_file) if urlsplit(base_url).scheme == "https" else False
         # A client a call: calls are few, and none leaves a connection behind in a process that ends or forks.
         self._client = partial(
             httpx.Client,
@@ -123,6 +137,13 @@ class ServiceClient:
             log.warning("%s failed (%s), trying again in %.1f s", call, why, pause)
             time.sleep(pause)
             attempt += 1
+
+
+def _trusting(name: str, ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(f"{name}: CA file {ca_file} cannot be used ({error}); it has to be PEM") from None
 
 
 def _problem(response: httpx.Response) -> tuple[str, str]:

@@ -23,7 +23,9 @@ class ServerBackend(Backend):
     @cached_property
     def _hub(self) -> ServiceClient:
         settings, timeout = self._settings, UPLOAD_TIMEOUT_SECONDS
-        return ServiceClient("hub", settings.url, settings.key_header, settings.key, timeout=timeout)
+        return ServiceClient(
+            "hub", settings.url, settings.key_header, settings.key, ca_file=settings.ca_file, timeout=timeout
+        )
 
     def update_status(self, model_id: str, status: ModelStatus) -> None:
         self._hub.call("PUT", _model(model_id, "status"), json={"status": status.value})
