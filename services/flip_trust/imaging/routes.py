@@ -124,7 +124,7 @@ async def put_study_resource(
     return stored
 
 
-@router.put("/users/{username}")
+@router.put("/users/{username:path}")  # a slash is a fine part of an e-mail address
 async def put_user(username: str, body: UpdateUserProfilePayload, store: StoreOf) -> UpdateUserProfileResult:
     """Creates, changes or disables a user of the imaging store, where the store has users."""
     if body.username != username:

@@ -22,7 +22,7 @@ import httpx
 from flip_common.keys import generate_api_key, hash_api_key
 from flip_common.logs import redact
 from flip_fl.certs import make_net_certificates
-from flip_hub.embedded import EmbeddedServer
+from flip_hub.embedded import EmbeddedDatabaseError, EmbeddedServer
 from flipctl import envfile
 from flipctl.api import Api
 from flipctl.data import Manifest, load_omop
@@ -173,7 +173,10 @@ class Stack:
 
     def _load_database(self, folder: Path, manifest: Manifest, name: str) -> tuple[str, str]:
         server = EmbeddedServer(folder / "postgres")
-        server.start()
+        try:
+            server.start()
+        except EmbeddedDatabaseError as error:
+            raise ProcessFailedError(f"{name}'s database: {error}") from error
         self._databases.callback(server.stop)
         asyncio.run(_create_database(server.url("postgres"), "omop"))
         owner_url = server.url("omop")

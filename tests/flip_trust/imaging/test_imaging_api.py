@@ -291,6 +291,8 @@ async def test_users_of_a_store_without_users(folder_service: Any) -> None:
     answer = await folder_service.client.put("/users/u", json=body)
     assert answer.json() == {"applied": False, "reason": "FolderStore has no users"}
     assert (await folder_service.client.put("/users/v", json=body)).status_code == 422
+    slashed = {**body, "username": "a/b@c"}
+    assert (await folder_service.client.put("/users/a%2Fb%40c", json=slashed)).json() == answer.json()
 
 
 @pytest.mark.parametrize(
