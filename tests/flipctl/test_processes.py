@@ -78,12 +78,11 @@ def test_an_exception_ends_everything_too(tmp_path: Path) -> None:
 
 
 def test_pythons_own_helper_is_no_leftover(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with Processes(tmp_path):
+    with Processes(tmp_path) as processes:
         resource_tracker.ensure_running()
-        helpers = psutil.Process().children()
-        assert helpers
-        assert descendants() == []
-    assert all(helper.is_running() for helper in helpers)
+        helper = psutil.Process(resource_tracker._resource_tracker._pid)
+        assert descendants(processes.others) == []
+    assert helper.is_running()
     assert not caplog.records
 
 
