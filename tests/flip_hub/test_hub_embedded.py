@@ -96,7 +96,8 @@ def test_others_keep_the_rights_they_had(open_folder):
 @needs_root
 async def test_open_folders_are_not_touched(open_folder):
     hub = open_folder / "hub"
-    hub.mkdir(mode=0o711)
+    hub.mkdir()
+    hub.chmod(0o711)
     programs = Path(package().__file__).parent
     above = [hub, open_folder, *open_folder.parents, programs, *programs.parents, programs / "pginstall18" / "lib"]
     before = modes(*above), [os.listxattr(folder) for folder in above]
