@@ -1,4 +1,4 @@
-"""Env files: `NAME=value` lines whose values are taken as they stand."""
+"""Env files: `NAME=value` lines, read as python-dotenv reads them but for `${...}`, which is left as it is."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from dotenv.parser import parse_stream
 def read_env_file(path: Path) -> dict[str, str]:
     """The variables of an env file; of a name that stands there twice the last value.
 
-    Quotes around a value are taken off, and nothing else is done to it: `${NAME}` is no reference to a variable.
+    Without quotes a value ends before ` #`; in double quotes a backslash escapes; in single quotes it does so before a
+    quote and a backslash only. `${NAME}` is no reference to a variable.
 
     Raises:
         ValueError: a line that is no `NAME=value`, or a file that is not UTF-8; no value is in the text.

@@ -41,9 +41,9 @@ class Processes:
     adopted: int = field(default=0, init=False)
 
     def __enter__(self) -> Self:
+        self.log_dir.mkdir(parents=True, exist_ok=True)
         self.adopted = _adopt_orphans(1)
         self.others = descendants()
-        self.log_dir.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -4,20 +4,23 @@ Importing Flower, torch and the like takes seconds of CPU time, and Flower start
 The nursery never runs an app's code, so every app begins in the same clean state, as a fresh process would.
 """
 
+import errno
 import gc
 import importlib
 import importlib.util
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated
 
 import setproctitle
+import typer
 from pydantic import BaseModel, ConfigDict
 
 from flip_fl.command import run_command
@@ -44,11 +47,14 @@ AHEAD = (
     "torch._dynamo",
 )
 
+TAKEN = b"!"
+LAUNCH_BYTES, ANSWER_BYTES = 65_536, 64
+
 
 class Launch(BaseModel):
     """One app process: `module.main(launch)` is what it runs, with its output in the log of the run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     module: str
     folder: Path
@@ -66,39 +72,46 @@ class Nursery:
         Raises:
             RuntimeError: the nursery has ended.
         """
-        command = [sys.executable, "-m", __name__, *ahead]
-        # Over pipes, since a request holds an app's token and a command line is public.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        # A socket, not a pipe: apps cannot open one again through /proc, and a message is read whole or not at all.
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-m", __name__, f"--requests={theirs.fileno()}", *ahead]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         self._answer()
 
     def start(self, launch: Launch) -> int:
         """Starts an app process and returns its pid.
 
         Raises:
+            OSError: the system has no process to spare; other apps go on.
             RuntimeError: the nursery has ended; nothing was started.
         """
-        assert self._process.stdin is not None  # noqa: S101 - a pipe was asked for
         with suppress(BrokenPipeError):  # then there is no answer either
-            self._process.stdin.write(launch.model_dump_json().encode() + b"\n")
+            self._socket.send(launch.model_dump_json().encode())
         return self._answer()
 
     def close(self) -> None:
         """Ends the nursery; its app processes end too."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None  # noqa: S101 - a pipe was asked for
-            pipe.close()
+        self._socket.close()
         self._process.wait()
 
     def _answer(self) -> int:
-        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
-        line = self._process.stdout.readline()
-        if not line:
+        try:
+            answer = self._socket.recv(ANSWER_BYTES)
+        except ConnectionResetError:
+            answer = b""
+        if not answer:
             raise RuntimeError(f"the nursery ended with status {self._process.wait()}")
-        return int(line)
+        if int(answer) < 0:
+            raise OSError(-int(answer), os.strerror(-int(answer)))
+        return int(answer)
 
 
-def main(ahead: list[str]) -> None:
-    """Forks app processes as told on standard input, until its end. Started by the SuperExec, not by hand."""
+def main(
+    requests: Annotated[int, typer.Option(help="File descriptor of the socket on which launches come")],
+    ahead: Annotated[list[str], typer.Argument(help="Modules to import first, where installed")],
+) -> None:
+    """Forks app processes as told, until whoever tells is gone. Started by the SuperExec, not by hand."""
     internals.configure_flower("flip-nursery")
     for name in ahead:
         _import(name)
@@ -106,8 +119,10 @@ def main(ahead: list[str]) -> None:
     gc.freeze()
     # The kernel buries the children; whoever asked for one finds it by its pid.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    launch = _serve(sys.stdin.buffer)
+    with socket.socket(fileno=requests) as told:
+        launch = _serve(told)
     if launch is not None:
+        _begin(launch)
         importlib.import_module(launch.module).main(launch)
 
 
@@ -120,33 +135,42 @@ def _import(name: str) -> None:
         log.exception("%s cannot be imported ahead; apps that import it will fail", name)
 
 
-def _serve(requests: BinaryIO) -> Launch | None:
-    """Returns in a child, with what it is to run; and at the end of the requests, with None."""
-    _answer(os.getpid())
-    for line in requests:
-        launch = Launch.model_validate_json(line)
-        pid = os.fork()
+def _serve(told: socket.socket) -> Launch | None:
+    """Returns in a child, with what it is to run; and at the end of the requests, with None.
+
+    A child reads its launch itself: what the nursery had read, a token above all, would be in every later child's
+    memory.
+    """
+    told.send(b"%d" % os.getpid())
+    while told.recv(1, socket.MSG_PEEK):
+        reading, read = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            pid = -(error.errno or errno.EAGAIN)
         if pid == 0:
-            _begin(launch)
+            launch = Launch.model_validate_json(told.recv(LAUNCH_BYTES))
+            os.write(read, TAKEN)
+            os.close(read)
+            os.close(reading)
             return launch
-        _answer(pid)
+        os.close(read)
+        if os.read(reading, len(TAKEN)) != TAKEN:
+            # There is no child, or it ended before it had read: its launch must not be taken for the next one.
+            with suppress(BlockingIOError):
+                told.recv(LAUNCH_BYTES, socket.MSG_DONTWAIT)
+        os.close(reading)
+        told.send(b"%d" % pid)
     return None
 
 
-def _answer(pid: int) -> None:
-    sys.stdout.write(f"{pid}\n")
-    sys.stdout.flush()
-
-
 def _begin(launch: Launch) -> None:
-    """Makes a forked child what a process started afresh would be."""
+    """Makes a forked child, which may inherit nothing but the imports, what a process started afresh would be."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with RunFiles(launch.folder, launch.run_id).log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    with RunFiles(launch.folder, launch.run_id).log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the life of the process; the old one has read ahead
     setproctitle.setproctitle(f"{launch.module} {launch.folder} run {launch.run_id}")
     end_with_parent()
     if "numpy" in sys.modules:

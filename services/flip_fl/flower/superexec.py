@@ -30,6 +30,7 @@ class AppLauncher:
 
         Raises:
             KeyError: `kind` is no app process we run.
+            OSError: this process cannot be started now.
             RuntimeError: app processes cannot be started any more.
         """
         module = MODULES[kind]

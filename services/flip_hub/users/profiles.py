@@ -122,6 +122,8 @@ async def _tell(session: AsyncSession, hub: Hub, user: User, *, again: bool) -> 
                 continue  # nothing is there to be disabled
             row = UserProfile(user_id=user.id, trust_id=trust_id, profile={})
             session.add(row)
+        elif trust_id not in takes_part and not row.profile["enabled"] and row.error is None:
+            continue  # it has heard the last of them
         await _send(session, hub, row, profile, again=again)
 
 

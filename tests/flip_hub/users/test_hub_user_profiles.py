@@ -96,6 +96,8 @@ async def test_who_takes_part_no_more_is_disabled_at_the_trust(world: World, mem
     assert await told(world.sites[0]) == {"ada@example.org": ("", True)}
     ok(await world.owner.client.delete(world.url), 204)
     assert await told(world.sites[0]) == {"ada@example.org": ("", False), "owner@example.org": ("", False)}
+    await patch(world, member, full_name="A Name That Is Nobody's Business There")
+    assert await told(world.sites[0]) == {}
 
 
 async def test_another_project_at_the_trust_keeps_the_user_enabled(world: World, member: Any) -> None:

@@ -113,7 +113,10 @@ def run_superexec(arguments: Sequence[str], executor: Any) -> None:
             arguments = ["--runtime-api-address", spec.runtime_api_address, "--parent-pid", str(spec.parent_pid)]
             tls = ["--insecure"] if spec.insecure else ["--root-certificates", spec.root_certificates_path]
             kind = TASK_TYPE_TO_COMMAND[spec.task_type]
-            executor.launch_app(kind, self.run_id, [*arguments, *tls], spec.token)
+            try:
+                executor.launch_app(kind, self.run_id, [*arguments, *tls], spec.token)
+            except OSError as error:
+                return LaunchResult.failed(str(error))
             return LaunchResult.accepted()
 
         def reconcile(self) -> None:
