@@ -2,9 +2,10 @@
 
 import typer
 
-from flipctl import app_check, doctor, keys, trust
+from flipctl import app_check, doctor, images, keys, trust
 from flipctl.data import cli as data
 from flipctl.demo import cli as demo
+from flipctl.kit import cli as kit
 
 app = typer.Typer(
     name="flipctl",
@@ -14,9 +15,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(trust.app, name="trust")
+app.add_typer(kit.app, name="kit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(app_check.app, name="app")
 app.add_typer(data.app, name="data")
+app.add_typer(images.app, name="images")
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 

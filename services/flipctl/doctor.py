@@ -77,7 +77,7 @@ def check_python() -> Iterator[Finding]:
     """Python's version, and the packages this distribution declares."""
     version = sys.version.split()[0]
     yield Finding("python", "ok", version)
-    extras = {extra for _, _, extra in SETTINGS.values()} | {""}
+    extras = {"", *(importlib.metadata.metadata("flip-platform").get_all("Provides-Extra") or [])}
     wrong = []
     for text in importlib.metadata.requires("flip-platform") or []:
         requirement = Requirement(text)

@@ -11,17 +11,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "# Exact versions of everything that is tested together. Made by: make lock\n"
-# Pinned by hand: resolvers that cannot see a local wheel would fetch gigabytes to learn its metadata.
-TORCH = "torch==2.13.0"
+# Pinned by hand: resolvers that cannot see a local wheel would fetch gigabytes to learn PyTorch's metadata.
+BY_HAND = ("monai==1.6.1", "torch==2.13.0")
+TORCH_NEEDS = ("filelock", "fsspec", "jinja2", "mpmath<1.4", "networkx", "sympy")
 
 
 def requirements() -> list[str]:
-    """Every requirement of the distribution and all its extras, but torch and ourselves."""
+    """Every requirement of the distribution and all its extras, but those pinned by hand and ourselves."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [item for items in project["optional-dependencies"].values() for item in items]
     sdk = tomllib.loads((ROOT / "services/flip/pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = {*project["dependencies"], *extras, *sdk}
-    return sorted(item for item in wanted if not item.startswith(("flip-platform", "torch")))
+    wanted = {*project["dependencies"], *extras, *sdk, *TORCH_NEEDS}
+    return sorted(item for item in wanted if not item.startswith(("flip-platform", "monai", "torch")))
 
 
 def main() -> int:
@@ -36,7 +37,7 @@ def main() -> int:
     if done.returncode:
         sys.stderr.write(done.stderr)
         return done.returncode
-    (ROOT / "constraints.txt").write_text(f"{HEAD}{done.stdout}{TORCH}\n")
+    (ROOT / "constraints.txt").write_text(HEAD + done.stdout + "".join(f"{line}\n" for line in BY_HAND))
     return 0
 
 

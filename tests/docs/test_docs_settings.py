@@ -17,9 +17,17 @@ from flip_trust.data_access.settings import DataAccessSettings
 from flip_trust.doors import DoorSettings
 from flip_trust.imaging.settings import ImagingSettings
 from flipctl.cli import app
+from flipctl.kit.cli import PASSPHRASE_VARIABLE
 from flipctl.trust import PASSWORD_VARIABLE
 
-KIT = {"CENTRAL_HUB_API_URL", "TRUST_API_KEY_HEADER", "TRUST_API_KEY", "AES_KEY_BASE64", "EXPECTED_TRUST_ID"}
+KIT = {  # what trust-api gets from the kit
+    "CENTRAL_HUB_API_URL",
+    "TRUST_API_KEY_HEADER",
+    "TRUST_API_KEY",
+    "AES_KEY_BASE64",
+    "EXPECTED_TRUST_ID",
+    "TRUST_INTERNAL_SERVICE_KEY",
+}
 SECTIONS: dict[str, type[ServiceSettings]] = {
     "## Hub": HubSettings,
     "## FL API": FlApiSettings,
@@ -85,7 +93,7 @@ def test_the_sdk_s_names_stand(settings_page: Any, root: Path) -> None:
 
 
 def test_the_names_flipctl_reads_stand(settings_page: Any) -> None:
-    real = {PASSWORD_VARIABLE}
+    real = {PASSWORD_VARIABLE, PASSPHRASE_VARIABLE}
     commands = [typer.main.get_command(app)]
     while commands:
         command = commands.pop()
@@ -122,7 +130,7 @@ def test_example_env_files_are_complete(name: str, root: Path) -> None:
 
 
 def test_the_kit_is_what_the_page_says(root: Path) -> None:
-    source = (root / "services/flipctl/trust.py").read_text()
+    source = (root / "services/flipctl/kit/model.py").read_text()
     assert {name for name in KIT if f'"{name}":' in source} == KIT
     page = (root / "docs/trust-operator.md").read_text()
     assert {name for name in KIT if f"`{name}`" in page} == KIT
