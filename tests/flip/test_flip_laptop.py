@@ -57,6 +57,16 @@ def test_a_laptop_records_what_the_hub_would_be_told(laptop: FLIP, tmp_path: Pat
     assert (tmp_path / "out" / "resources" / "A1" / "w.npz").is_file()
 
 
+def test_a_laptop_keeps_results_of_an_app_whose_model_id_nobody_set(laptop: FLIP, tmp_path: Path) -> None:
+    (tmp_path / "w.npz").write_bytes(b"weights")
+    with laptop.run_model("") as run:
+        run.upload_results(tmp_path / "w.npz")
+    assert run.status == ModelStatus.RESULTS_UPLOADED
+    assert (tmp_path / "out" / "results" / "laptop" / "w.npz").read_bytes() == b"weights"
+    with pytest.raises(ValueError, match=r"\.\./x"):
+        laptop.upload_results(tmp_path / "w.npz", "../x")
+
+
 def test_a_laptop_never_loses_the_authors_images(laptop: FLIP, tmp_path: Path) -> None:
     laptop.cleanup(tmp_path / "dev" / "A1")
     assert (tmp_path / "dev" / "A1" / "input_1.nii.gz").is_file()

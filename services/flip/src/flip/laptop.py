@@ -19,6 +19,8 @@ from flip.errors import ConfigurationError, StudyNotAvailableError
 log = logging.getLogger("flip")
 
 RECORD_NAME = "calls.jsonl"
+# Apps declare `flip-model-id = ""`, and on a laptop nobody sets it.
+UNNAMED_MODEL = "laptop"
 
 
 class LaptopBackend(Backend):
@@ -67,7 +69,7 @@ class LaptopBackend(Backend):
         self._record("send_handled_exception", model_id=model_id, trust=trust, code=code, digest=digest)
 
     def upload_file(self, model_id: str, name: str, file: Path) -> None:
-        kept = self._keep(Path("results", checks.file_name(model_id)), name, file)
+        kept = self._keep(Path("results", checks.file_name(model_id or UNNAMED_MODEL)), name, file)
         log.info("model %s: result kept as %s", model_id, kept)
         self._record("upload_results", model_id=model_id, name=name)
 
