@@ -23,16 +23,22 @@ from flip_common.wire import (
     WireModel,
 )
 from flip_trust.api.site import SiteService, failure
+from flip_trust.api.turns import Turns
 from flip_trust.data_access.schemas import Accessions, AccessionsRequest
 from flip_trust.disclosure import Disclosure
 from flip_trust.imaging.schemas import CreateImports, ProjectImports
 
 
 class Handlers:
-    """One method a task type. Each takes the payload and returns the result, or raises `TaskFailure`."""
+    """One method a task type. Each takes the payload and returns the result, or raises `TaskFailure`.
+
+    Attributes:
+        turns: the cohort queries' turns, by project.
+    """
 
     def __init__(self, data_access: SiteService, imaging: SiteService, disclosure: Disclosure) -> None:
         self._data, self._imaging, self._disclosure = data_access, imaging, disclosure
+        self.turns = Turns()
         self._by_type: dict[TaskType, Callable[[Any], Awaitable[WireModel]]] = {
             TaskType.COHORT_QUERY: self._cohort_query,
             TaskType.FREEZE_COHORT: self._freeze_cohort,
@@ -48,7 +54,8 @@ class Handlers:
         return await self._by_type[task_type](payload)
 
     async def _cohort_query(self, payload: CohortQueryPayload) -> CohortQueryResult:
-        result = await self._data.call("POST", "cohort/statistics", CohortQueryResult, payload)
+        async with self.turns.of(payload.project_id):
+            result = await self._data.call("POST", "cohort/statistics", CohortQueryResult, payload)
         if result.query_id != payload.query_id:
             raise failure("service_answer_invalid", "data-access-api answered another query")
         return result

@@ -144,10 +144,16 @@ class Poller:
                 await asyncio.sleep(max(0.0, interval - (clock() - asked_at)))
 
     async def _free_slots(self) -> int:
-        while len(self._running) >= self._settings.task_concurrency:
+        turns = self._handlers.turns
+        while (free := self._settings.task_concurrency - (len(self._running) - turns.waiting)) <= 0:
+            turns.more_wait.clear()
+            waits = asyncio.create_task(turns.more_wait.wait())
             running = [attempt for _, attempt in self._running.values()]
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        return self._settings.task_concurrency - len(self._running)
+            try:
+                await asyncio.wait([waits, *running], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waits.cancel()
+        return free
 
     def _start(self, attempts: Attempts, task: LeasedTask | UnreadableTask) -> None:
         _, earlier = self._running.get(task.task_id, (0, None))

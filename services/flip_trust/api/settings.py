@@ -98,7 +98,13 @@ class TrustApiSettings(ServiceSettings):
         le=MAX_WAIT_SECONDS,
         description="How long the hub may hold a poll open until there is work (s).",
     )
-    task_concurrency: int = Field(default=4, ge=1, le=100, description="Tasks that may run at the same time.")
+    task_concurrency: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="Tasks that may run at the same time; a cohort query that waits for another of its project is "
+        "not counted.",
+    )
     heartbeat_interval_seconds: float = Field(default=15, ge=0.05, le=3600, description="Time between heartbeats (s).")
     drain_seconds: float = Field(
         default=30,

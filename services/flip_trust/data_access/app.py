@@ -34,21 +34,29 @@ class DataAccess:
         self.bins_per_person = settings.cohort_query_bins_per_person
         self.smallest_cohort = settings.smallest_cohort
         self._columns = settings.columns
-        self.reader = Database(
-            settings.data_access_database_url.get_secret_value(), settings.data_access_max_connections, timeout
+        reader_url, connections = (
+            settings.data_access_database_url.get_secret_value(),
+            settings.data_access_max_connections,
         )
+        self.reader = Database(reader_url, connections, timeout)
+        # Their own: apps that read for long must not keep the cohort queries of other projects waiting.
+        self._statistics = Database(reader_url, connections, timeout)
         self.owner = Database(settings.data_access_owner_database_url.get_secret_value(), OWNER_CONNECTIONS, timeout)
-        self.budget = QueryBudget(self.owner, settings.cohort_query_seconds, settings.cohort_query_failures_per_day)
+        self.budget = QueryBudget(
+            self._statistics, self.owner, settings.cohort_query_seconds, settings.cohort_query_failures_per_day
+        )
         self._guard: Guard | None = None
 
     async def open(self) -> None:
         """Makes the pools; connects when first needed."""
         await self.reader.open()
+        await self._statistics.open()
         await self.owner.open()
 
     async def close(self) -> None:
         """Ends running queries and closes the connections."""
         await self.reader.close()
+        await self._statistics.close()
         await self.owner.close()
 
     async def guarded(self, sql: str) -> GuardedQuery:
@@ -97,7 +105,7 @@ async def post_statistics(body: CohortQueryPayload, service: Service) -> CohortQ
     query = await service.guarded(body.query)
     result = await service.budget.run(
         body.project_id,
-        lambda: cohort_statistics(service.reader, query, service.disclosure, service.bins_per_person),
+        lambda connection: cohort_statistics(connection, query, service.disclosure, service.bins_per_person),
     )
     return CohortQueryResult(query_id=body.query_id, subjects=result.subjects, columns=result.columns)
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+import asyncpg
+
 from flip_common.web import Problem
 from flip_trust.data_access.database import Database
 
@@ -24,38 +26,45 @@ class QueryBudget:
     """Runs the cohort queries of a project one after the other, each for the same time.
 
     Args:
+        reader: runs the queries. Its connections should be the statistics' own: nothing else may keep them waiting.
         owner: keeps the failures, in `flip.query_failure`.
-        seconds: what every query takes, answered or failed; 0: as long as it takes.
+        seconds: what every query takes once it has a connection, answered or failed; 0: as long as it takes.
         failures: how many of a project's queries may fail within 24 hours.
     """
 
-    def __init__(self, owner: Database, seconds: float, failures: int) -> None:
-        self._owner, self._seconds, self._failures = owner, seconds, failures
+    def __init__(self, reader: Database, owner: Database, seconds: float, failures: int) -> None:
+        self._reader, self._owner, self._seconds, self._failures = reader, owner, seconds, failures
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
-    async def run(self, project_id: UUID, query: Callable[[], Awaitable[T]]) -> T:
-        """The query's answer, when its time is over.
+    async def run(self, project_id: UUID, query: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """The query's answer, when its time is over. The query runs in one read-only transaction.
 
         Raises:
-            Problem: 422 `too_many_failures`; 422 `query_timeout`; whatever the query raises.
+            Problem: 422 `too_many_failures`; 422 `query_timeout`; whatever the query raises; 503 when the database is
+                down.
         """
         # In turn: of queries at the same time all would start before the first has failed.
         async with self._locks.setdefault(project_id, asyncio.Lock()):
             await self._check(project_id)
-            end = time.monotonic() + self._seconds
+            end: float | None = None
             try:
-                return await self._limited(query)
+                async with self._reader.transaction(readonly=True) as connection:
+                    # Not before: that others keep the database busy is no failure of this query.
+                    end = time.monotonic() + self._seconds
+                    return await self._limited(query, connection)
             except Problem as problem:
-                if problem.code in _COUNTED and problem.extra.get("sqlstate_class") not in _STATIC:
+                failed = problem.code in _COUNTED and problem.extra.get("sqlstate_class") not in _STATIC
+                if end is not None and failed:
                     await self._record(project_id)
                 raise
             finally:
-                await asyncio.sleep(end - time.monotonic())
+                if end is not None:
+                    await asyncio.sleep(end - time.monotonic())
 
-    async def _limited(self, query: Callable[[], Awaitable[T]]) -> T:
+    async def _limited(self, query: Callable[[asyncpg.Connection], Awaitable[T]], connection: asyncpg.Connection) -> T:
         try:
             async with asyncio.timeout(self._seconds or None):
-                return await query()
+                return await query(connection)
         except TimeoutError:
             raise Problem(
                 422,

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import OptimizeError, ParseError, SqlglotError, TokenError
-from sqlglot.optimizer.qualify import qualify
+from sqlglot.errors import ParseError, TokenError
 
 from flip_trust.data_access import grammar
-from flip_trust.data_access.catalogue import SCHEMA, Catalogue, Column, Kind
+from flip_trust.data_access.catalogue import Catalogue, Column, Kind
 from flip_trust.data_access.lineage import Analysis
+from flip_trust.data_access.names import check_size, qualified
 from flip_trust.data_access.refusal import QueryRefused
 from flip_trust.data_access.totals import make_total
 
 MAX_CHARS = 10_000
-MAX_NODES = 2_000
 MAX_OUTPUT_COLUMNS = 100
 SUBJECT_COLUMNS = ("person_id", "accession_id")
 
@@ -72,7 +71,7 @@ class Guard:
         tree = _parse(sql)
         grammar.check(tree)
         grammar.check_tables(tree, frozenset(self._catalogue.tables))
-        tree = self._qualified(tree)
+        tree = qualified(tree, self._schema)
         grammar.check(tree)
         output = Analysis(self._catalogue).top(tree)
         _check_output(output)
@@ -85,17 +84,6 @@ class Guard:
             has_person="person_id" in output,
             has_accession="accession_id" in output,
         )
-
-    def _qualified(self, tree: exp.Query) -> exp.Query:
-        try:
-            return qualify(tree, dialect="postgres", schema=self._schema, db=SCHEMA, validate_qualify_columns=True)
-        except (OptimizeError, SqlglotError) as error:
-            first = str(error).splitlines()[0][:200]
-            raise QueryRefused(
-                "unknown_name",
-                f"a name cannot be resolved: {first}",
-                "name columns that the OMOP CDM 5.4 tables have, as alias.column",
-            ) from None
 
 
 def _parse(sql: str) -> exp.Query:
@@ -115,9 +103,7 @@ def _parse(sql: str) -> exp.Query:
         tree = tree.this
     if not isinstance(tree, exp.Select | exp.SetOperation):
         raise QueryRefused("not_select", f"{tree.key.upper()} is not a SELECT", "write exactly one SELECT", tree)
-    nodes = sum(1 for _ in tree.walk())
-    if nodes > MAX_NODES:
-        raise QueryRefused("too_big", f"the query has {nodes} parts", f"stay under {MAX_NODES}")
+    check_size(tree)
     return tree
 
 

@@ -63,7 +63,11 @@ class DataAccessSettings(DoorSettings):
     )
     data_access_row_cap: int = Field(default=500_000, ge=1, le=10_000_000, description="most rows a dataframe may have")
     data_access_max_connections: int = Field(
-        default=4, ge=1, le=100, description="queries that run at the same time; more wait for their turn"
+        default=4,
+        ge=1,
+        le=16,
+        description="cohort queries that run at the same time, and as many reads of apps and freezes beside them; "
+        "more wait for their turn",
     )
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR|CRITICAL)$", description="least severe level to log"

@@ -10,7 +10,6 @@ import asyncpg
 from flip_common.web import Problem
 from flip_common.wire import ColumnStatistics, DisclosedCount
 from flip_trust.data_access.binning import Described, Kind, statistics_sql
-from flip_trust.data_access.database import Database
 from flip_trust.data_access.guard import GuardedQuery
 from flip_trust.disclosure import OTHER, Disclosure
 
@@ -30,17 +29,20 @@ class Statistics:
     columns: list[ColumnStatistics]
 
 
-async def cohort_statistics(database: Database, query: GuardedQuery, disclosure: Disclosure, budget: int) -> Statistics:
+async def cohort_statistics(
+    connection: asyncpg.Connection, query: GuardedQuery, disclosure: Disclosure, budget: int
+) -> Statistics:
     """Distinct subjects of a query, and the distribution of each column that may be described.
 
     Args:
-        database: the reading role's.
+        connection: the reading role's, in a read-only transaction.
         query: what the guard let through.
         disclosure: the site's rule for small numbers.
         budget: bins of the answer that one person may be counted in, so also the most columns to describe.
 
     Raises:
-        Problem: 422 `too_many_columns` or `unsupported_type`; the query fails in the database, or the database is down.
+        Problem: 422 `too_many_columns` or `unsupported_type`.
+        asyncpg.PostgresError, OSError: the query fails in the database, or the database is down.
     """
     if len(query.described) > budget:
         raise Problem(
@@ -49,10 +51,9 @@ async def cohort_statistics(database: Database, query: GuardedQuery, disclosure:
             f"the query selects {len(query.described)} columns that have a distribution; this site shows at most "
             f"{budget} in one answer (COHORT_QUERY_BINS_PER_PERSON): select fewer, an app may read more later",
         )
-    async with database.transaction(readonly=True) as connection:
-        prepared = await connection.prepare(query.sql)
-        columns = described_columns(query, prepared.get_attributes())
-        rows = await connection.fetch(statistics_sql(query, columns, disclosure, budget))
+    prepared = await connection.prepare(query.sql)
+    columns = described_columns(query, prepared.get_attributes())
+    rows = await connection.fetch(statistics_sql(query, columns, disclosure, budget))
     subjects = disclosure.count(next(row["n"] for row in rows if row["col"] < 0))
     if subjects.suppressed:
         return Statistics(subjects, [])

@@ -14,7 +14,14 @@ from flip_trust.data_access.refusal import QueryRefused
 SCHEMA = "flip_math"
 MAX_CONCATENATIONS = 10
 
-_OPERATORS: dict[type[exp.Expr], str] = {exp.Add: "plus", exp.Sub: "minus", exp.Mul: "times", exp.Div: "over"}
+_OPERATORS: dict[type[exp.Expr], str] = {
+    exp.Add: "plus",
+    exp.Sub: "minus",
+    exp.Mul: "times",
+    exp.Div: "over",
+    exp.Mod: "rest",
+}
+_FUNCTIONS: dict[type[exp.Expr], str] = {exp.Abs: "absolute", exp.Neg: "negative"}
 _CASTS = {
     exp.DType.SMALLINT: "to_int",
     exp.DType.INT: "to_int",
@@ -28,6 +35,8 @@ _DATE_PARTS = frozenset(
 )
 _TRUNC_PARTS = frozenset(["YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"])
 _INTERVAL = re.compile(r"\d{1,5} *(day|week|month|year)s?", re.IGNORECASE)
+# Dates that timestamps cannot hold: years of five digits and more, and day numbers (J...). 20161231 is none of them.
+_FAR_DATE = re.compile(r"(?<![\d.])(\d{5,7}|\d{9,})(?!\d)|J\d{5,}", re.IGNORECASE)
 _INTEGER = re.compile(r"-?\d{1,9}")
 
 
@@ -36,30 +45,46 @@ def functions() -> list[str]:
     made = [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", f"REVOKE ALL ON SCHEMA {SCHEMA} FROM PUBLIC"]
 
     def make(name: str, arguments: str, result: str, body: str) -> None:
+        # PL/pgSQL, as PostgreSQL evaluates an SQL function anew for every row where it cannot write it out, and it
+        # cannot where an argument that is itself a calculation stands in it twice.
         made.append(
-            f"CREATE OR REPLACE FUNCTION {SCHEMA}.{name}({arguments}) RETURNS {result} "
-            f"LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN CASE {body} END"
+            f"CREATE OR REPLACE FUNCTION {SCHEMA}.{name}({arguments}) RETURNS {result} LANGUAGE plpgsql "
+            f"IMMUTABLE STRICT PARALLEL SAFE AS $$BEGIN RETURN CASE {body} END; END$$"
         )
 
-    for number, wide, limit in (("int4", "int8", 2**31 - 1), ("int8", "numeric", 2**63 - 1)):
+    # smallint, too: PostgreSQL would take the overload for float8.
+    for number, wide, limit in (
+        ("int2", "int4", 2**15 - 1),
+        ("int4", "int8", 2**31 - 1),
+        ("int8", "numeric", 2**63 - 1),
+    ):
         both = f"a {number}, b {number}"
         for name, sign in (("plus", "+"), ("minus", "-"), ("times", "*")):
             value = f"a::{wide} {sign} b::{wide}"
             make(name, both, number, f"WHEN {value} BETWEEN {-limit} AND {limit} THEN ({value})::{number}")
         make("over", both, number, f"WHEN b <> 0 AND a >= {-limit} THEN a / b")
+        make("rest", both, number, "WHEN b <> 0 THEN a % b")
+        make("absolute", f"a {number}", number, f"WHEN a >= {-limit} THEN abs(a)")
+        make("negative", f"a {number}", number, f"WHEN a >= {-limit} THEN -a")
     for number, big in (("numeric", "1e100"), ("float8", "1e140")):
         both, small = f"a {number}, b {number}", f"1 / {big}::{number}"
         fit = f"abs(a) <= {big} AND abs(b) <= {big}"
         tiny = f"(a = 0 OR abs(a) >= {small}) AND abs(b) >= {small}"
-        make("plus", both, number, f"WHEN {fit} THEN a + b")
-        make("minus", both, number, f"WHEN {fit} THEN a - b")
+        for name, sign in (("plus", "+"), ("minus", "-")):
+            # A difference of almost equal numbers may be smaller than any float8.
+            value = f"a {sign} b"
+            make(name, both, number, f"WHEN {fit} AND ({value} = 0 OR abs({value}) >= {small}) THEN {value}")
         make("times", both, number, f"WHEN a = 0 OR b = 0 THEN 0 WHEN {fit} AND {tiny} THEN a * b")
         make("over", both, number, f"WHEN {fit} AND {tiny} THEN a / b")
         make("bounded", f"a {number}", number, f"WHEN abs(a) <= {big} THEN a")
+        make("absolute", f"a {number}", number, "WHEN true THEN abs(a)")
+        make("negative", f"a {number}", number, "WHEN true THEN -a")
         make("to_float", f"a {number}", "float8", f"WHEN a = 0 OR abs(a) BETWEEN {small} AND {big} THEN a")
         make("to_int", f"a {number}", "int4", f"WHEN abs(a) <= {2**31 - 2} THEN a::int4")
         make("to_bigint", f"a {number}", "int8", f"WHEN abs(a) <= {2**62} THEN a::int8")
-    for number in ("int4", "int8"):
+    rest = "WHEN b <> 0 AND abs(a) <= 1e100 AND (a % b = 0 OR abs(a % b) >= 1 / 1e100) THEN a % b"
+    make("rest", "a numeric, b numeric", "numeric", rest)
+    for number in ("int2", "int4", "int8"):
         make("bounded", f"a {number}", number, "WHEN true THEN a")
         make("to_float", f"a {number}", "float8", "WHEN true THEN a::float8")
         make("to_bigint", f"a {number}", "int8", f"WHEN a > {-(2**63)} THEN a::int8")
@@ -69,10 +94,12 @@ def functions() -> list[str]:
     for moment in ("date", "timestamp"):
         within = f"a BETWEEN {moment} '0001-01-01' AND {moment} '9999-12-31'"
         for name, sign in (("plus", "+"), ("minus", "-")):
-            make(name, f"a {moment}, b interval", "timestamp", f"WHEN {within} THEN a {sign} b")
+            near = "b BETWEEN interval '-4000 years' AND interval '4000 years'"
+            make(name, f"a {moment}, b interval", "timestamp", f"WHEN {within} AND {near} THEN a {sign} b")
             if moment == "date":
                 make(name, "a date, b int4", "date", f"WHEN {within} AND abs(b::int8) < 1000000 THEN a {sign} b")
-    make("plus", "a interval, b date", "timestamp", f"WHEN {within.replace('a ', 'b ')} THEN a + b")
+        make("plus", f"a interval, b {moment}", "timestamp", f"WHEN true THEN {SCHEMA}.plus(b, a)")
+    make("plus", "a int4, b date", "date", f"WHEN true THEN {SCHEMA}.plus(b, a)")
     make("minus", "a date, b date", "int4", "WHEN isfinite(a) AND isfinite(b) THEN a - b")
     return made
 
@@ -89,11 +116,13 @@ def make_total(tree: exp.Expr) -> None:
         _check(node)
         if (name := _OPERATORS.get(type(node))) is not None:
             node.replace(_call(name, node.this, node.expression))
-        elif isinstance(node, exp.Mod):
-            node.set("expression", exp.Nullif(this=node.expression.copy(), expression=exp.Literal.number(0)))
+        elif (name := _FUNCTIONS.get(type(node))) is not None and not isinstance(node.this, exp.Literal):
+            node.replace(_call(name, node.this))
         elif isinstance(node, exp.Sum | exp.Avg):
             node.set("this", _bounded(node.this))
-        elif isinstance(node, exp.Cast) and node.to.this in _CASTS and not isinstance(node.this, exp.Literal):
+        elif (
+            isinstance(node, exp.Cast) and node.to.this in _CASTS and not isinstance(node.this, exp.Literal | exp.Null)
+        ):
             node.replace(_call(_CASTS[node.to.this], node.this))
 
 
@@ -153,6 +182,8 @@ def _check_cast(node: exp.Cast) -> None:
     if target.expressions and not target.is_type(*exp.DataType.TEXT_TYPES):
         raise QueryRefused("cast", "a cast to a limited number fails on larger ones", "write numeric, or round()", node)
     if isinstance(node.this, exp.Literal) and node.this.is_string:
+        if target.this in (exp.DType.DATE, exp.DType.TIMESTAMP) and _FAR_DATE.search(node.this.this):
+            raise QueryRefused("cast", "the date has a year of more than four digits", "write '2016-12-31'", node)
         to_integer = target.this in (exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT)
         if to_integer and not _INTEGER.fullmatch(node.this.this):
             raise QueryRefused("cast", "the text is no integer of at most 9 digits", "write the number itself", node)

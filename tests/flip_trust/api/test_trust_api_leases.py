@@ -9,14 +9,15 @@ import httpx
 import pytest
 from trust_api_standins import until
 
-from flip_common.wire import CohortQueryPayload, SiteKey, TaskOutcome, TaskType
+from flip_common.wire import CohortQueryPayload, DeleteImagingPayload, SiteKey, TaskOutcome, TaskType
 from flip_trust.api.poller import IdentityMismatch
 
 QUERY = CohortQueryPayload(query_id=uuid4(), project_id=uuid4(), query="SELECT 1")
 
 
 def add(hub, **changed):
-    return hub.add(TaskType.COHORT_QUERY, QUERY, **changed)
+    # Each of a project of its own: queries of one project take turns.
+    return hub.add(TaskType.COHORT_QUERY, QUERY.model_copy(update={"project_id": uuid4()}), **changed)
 
 
 async def test_tasks_run_side_by_side_up_to_the_limit(hub, site, start) -> None:
@@ -33,6 +34,40 @@ async def test_tasks_run_side_by_side_up_to_the_limit(hub, site, start) -> None:
     for task in tasks:
         await hub.opened(task)
     assert all(request.max <= 3 for request in hub.lease_requests)
+
+
+async def test_queries_of_one_project_take_turns_and_no_slots(hub, site, start) -> None:
+    site.hold = True
+    queries = [hub.add(TaskType.COHORT_QUERY, QUERY) for _ in range(6)]
+    await start(TASK_CONCURRENCY="2")
+    await until(lambda: hub.heartbeats[-1:] and hub.heartbeats[-1].tasks_running == 6, "all six are leased")
+    assert len(site.started) == 1, "one at a time"
+    other = add(hub)
+    await until(lambda: len(site.started) == 2, "another project's query starts")
+    gone = hub.add(TaskType.DELETE_IMAGING, DeleteImagingPayload(project_id=uuid4()))
+    beats = len(hub.heartbeats)
+    await until(lambda: len(hub.heartbeats) > beats + 3, "time passes")
+    assert len(site.started) == 2, "two tasks run, so the limit holds"
+    site.hold = False
+    for task in (*queries, other, gone):
+        await hub.opened(task)
+    calls = [site.bodies[i]["project_id"] for i, call in enumerate(site.started) if call == "POST /cohort/statistics"]
+    assert calls.count(str(QUERY.project_id)) == 6, "each once"
+    assert all(request.max <= 2 for request in hub.lease_requests)
+
+
+async def test_a_query_whose_lease_is_lost_gives_up_its_turn(hub, site, start) -> None:
+    hub.lease_seconds, site.hold = 0.6, True
+    queries = [hub.add(TaskType.COHORT_QUERY, QUERY) for _ in range(3)]
+    await start(TASK_CONCURRENCY="2")
+    await until(lambda: hub.heartbeats[-1:] and hub.heartbeats[-1].tasks_running == 3, "all three are leased")
+    hub.take_away(queries[1])  # while it waits
+    await until(lambda: hub.heartbeats[-1].tasks_running == 2, "it waits no more")
+    hub.take_away(queries[0])  # while it runs
+    await until(lambda: len(site.started) == 2 and len(site.abandoned) == 1, "the third has the turn")
+    site.hold = False
+    await hub.opened(queries[2])
+    assert len(site.started) == 2
 
 
 async def test_a_long_task_keeps_its_lease(hub, site, start) -> None:

@@ -145,6 +145,14 @@ QUERIES = (
     ),
     ("cast to few digits", "cast", "SELECT person_id FROM measurement WHERE value_as_number::numeric(3, 1) > 1"),
     ("text cast to an integer", "cast", P + "WHERE '-2147483648'::int < p.year_of_birth"),
+    ("far date", "cast", "SELECT person_id FROM measurement WHERE measurement_date < '5874897-01-01'::date"),
+    ("far day number", "cast", "SELECT person_id FROM measurement WHERE measurement_date < 'J99999999'::date"),
+    (
+        "dates as text",
+        ALLOWED,
+        "SELECT person_id FROM measurement WHERE measurement_date > '20160101'::date OR "
+        "measurement_datetime > '2016-01-01 10:00:00.123456'::timestamp",
+    ),
     (
         "text that doubles",
         "too_big",

@@ -13,6 +13,7 @@ import pytest
 RARE = 777
 Start = Callable[..., Awaitable[httpx.AsyncClient]]
 
+TINY = "{rare} * ((1 + (((1 + 1e-100 * 1e-100) * 1e-100) - 1e-100)) * 1e-100 - 1e-100)"
 # Each is harmless for everybody else, and each failed in the database for the one person with a rare measurement.
 FAILING = {
     "integer overflow": "{rare} * 2000000000 * 2",
@@ -37,6 +38,16 @@ FAILING = {
     "infinite days": "(CASE WHEN {rare} = 1 THEN 'infinity'::date ELSE m.measurement_date END) - m.measurement_date",
     "beyond the calendar": "extract(year FROM m.measurement_date + interval '99999 years' + interval '99999 years' "
     "+ interval '99999 years')",
+    "before the calendar": "CASE WHEN {rare} = 1 THEN m.measurement_date - interval '99999 years' "
+    "ELSE m.measurement_date - interval '1 year' END",
+    "months before the calendar": "CASE WHEN {rare} = 1 THEN m.measurement_date - interval '99999 months' "
+    "ELSE m.measurement_date - interval '1 month' END",
+    "least smallint": "abs(CASE WHEN {rare} = 1 THEN '-32768'::smallint ELSE '0'::smallint END)",
+    "least smallint negated": "-(CASE WHEN {rare} = 1 THEN '-32768'::smallint ELSE '0'::smallint END)",
+    "least bigint negated": "-(CASE WHEN {rare} = 1 THEN -9223372036854775808 ELSE 0 END)",
+    "almost nothing": f"({TINY}) < 1::double precision",
+    "almost nothing by remainder": "{rare} * (((1 + 1e-99 * 1e-99) * 1e-99 % 1e-99) * 1e-99 % 1e-99) "
+    "< 1::double precision",
 }
 IS_RARE = f"(CASE WHEN m.measurement_concept_id = {RARE} THEN 1 ELSE 0 END)"
 
@@ -52,6 +63,26 @@ async def execute(url: str, sql: str, *arguments: object) -> None:
         await connection.execute(sql, *arguments)
     finally:
         await connection.close()
+
+
+async def fetch(url: str, sql: str, *arguments: object) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+async def running(url: str, queries: int) -> None:
+    """Waits until the reading role runs so many queries."""
+    found: object = None
+    async with asyncio.timeout(20):
+        while found != queries:
+            found = await fetch(
+                url,
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'flip_reader' AND state = 'active' AND "
+                "datname = current_database()",
+            )
 
 
 async def make_rare(url: str, people: int) -> None:
@@ -119,6 +150,49 @@ async def test_failing_at_the_same_time_does_not_get_around_the_count(serve_own:
     answers = await asyncio.gather(*(ask(api, slow, project) for _ in range(6)))
     codes = sorted(answer.json()["code"] for answer in answers)
     assert codes == ["query_timeout"] * 2 + ["too_many_failures"] * 4
+
+
+SLOW_APP = (
+    "SELECT a.person_id, count(*) AS n FROM person a JOIN concept x ON x.concept_id > 0 "
+    "JOIN concept y ON y.concept_id > 0 GROUP BY a.person_id"
+)
+
+
+async def test_waiting_for_others_is_no_failure_of_a_query(serve_own: Start, own_url: str) -> None:
+    api = await serve_own(
+        cohort_query_seconds=0.5, data_access_max_connections=1, data_access_statement_timeout_seconds=20
+    )
+    mine, other = str(uuid4()), str(uuid4())
+    frozen = {"project_id": mine, "query": "SELECT person_id FROM person"}
+    assert (await api.post("/cohort/freeze", json=frozen)).status_code == 200
+    app = asyncio.create_task(api.post("/cohort/dataframe", json={"project_id": mine, "query": SLOW_APP}))
+    try:
+        await running(own_url, 1)
+        # Other projects' slow queries: the third waits for a connection longer than it may run.
+        slow = "SELECT a.person_id FROM person a JOIN concept x ON x.concept_id > 0 JOIN concept y ON y.concept_id > 0"
+        others = [asyncio.create_task(ask(api, slow)) for _ in range(2)]
+        await running(own_url, 2)
+        assert (await ask(api, "SELECT person_id FROM person", other)).status_code == 200
+        assert [(await one).json()["code"] for one in others] == ["query_timeout"] * 2
+        assert not app.done(), "the app reads on"
+    finally:
+        app.cancel()
+        await asyncio.gather(app, return_exceptions=True)
+    assert await fetch(own_url, "SELECT count(*) FROM flip.query_failure WHERE project_id = $1", other) == 0
+
+
+async def test_a_database_that_is_away_is_no_failure_of_a_query(serve_own: Start, own_url: str) -> None:
+    api = await serve_own(cohort_query_failures_per_day=1)
+    project = str(uuid4())
+    assert (await ask(api, "SELECT person_id FROM person", project)).status_code == 200
+    await execute(own_url, "ALTER ROLE flip_reader NOLOGIN")
+    try:
+        await execute(own_url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'flip_reader'")
+        for _ in range(2):
+            assert (await ask(api, "SELECT person_id FROM person", project)).json()["code"] == "database_unavailable"
+    finally:
+        await execute(own_url, "ALTER ROLE flip_reader LOGIN")
+    assert (await ask(api, "SELECT person_id FROM person", project)).status_code == 200
 
 
 async def test_a_mistake_in_the_query_is_not_counted(serve_own: Start) -> None:
