@@ -11,8 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "# Exact versions of everything that is tested together. Made by: make lock\n"
-# Pinned by hand: resolvers that cannot see a local wheel would fetch gigabytes to learn PyTorch's metadata.
-BY_HAND = ("monai==1.6.1", "torch==2.13.0")
+# Pinned by hand: resolvers that cannot see a local wheel would fetch gigabytes to learn PyTorch's metadata; and what
+# both PyTorch and image builds take, which no requirement here names.
+BY_HAND = ("monai==1.6.1", "setuptools==84.2.1", "torch==2.13.0")
 TORCH_NEEDS = ("filelock", "fsspec", "jinja2", "mpmath<1.4", "networkx", "sympy")
 
 
