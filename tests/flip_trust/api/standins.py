@@ -1,6 +1,7 @@
 """A hub and a site to test the poller against: small, real HTTP servers that keep the wire contract."""
 
 import asyncio
+import errno
 import socket
 import threading
 import time
@@ -61,7 +62,7 @@ class Server:
             self.port = listener.getsockname()[1]
 
     def start(self) -> None:
-        listener = socket.create_server(("127.0.0.1", self.port))
+        listener = self._listen()
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
@@ -71,6 +72,17 @@ class Server:
         self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
         self._server = server
+
+    def _listen(self) -> socket.socket:
+        # While nobody listens, the system may lend the port to somebody's outgoing connection for a moment.
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return socket.create_server(("127.0.0.1", self.port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def stop(self) -> None:
         if self._server and self._thread:
