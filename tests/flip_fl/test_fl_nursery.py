@@ -1,5 +1,6 @@
 """App processes come from a nursery: recorded, apart from each other, ended with it."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from flip_fl.flower.files import RunFiles
 from flip_fl.flower.nursery import Launch, Nursery
 from flip_fl.flower.superexec import MODULES, AppLauncher
+from flip_fl.processes import ProcessId
 
 AN_APP = """
 import os, random, sys
@@ -119,6 +121,22 @@ def test_a_module_that_does_not_import_is_logged(tmp_path: Path) -> None:
     theirs.close()
     assert "broken_module cannot be imported ahead" in done.stderr
     assert "module_that_is_nowhere" not in done.stderr
+
+
+def test_what_cannot_be_recorded_does_not_run(
+    tmp_path: Path, nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def full(files: RunFiles, process: ProcessId) -> None:
+        started.append(process)
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(RunFiles, "add_process", full)
+    with pytest.raises(OSError, match="no space"):
+        AppLauncher(tmp_path, nursery).launch_app("kind", 3, [], "token")
+    assert started
+    assert not any(process.alive for process in started)
 
 
 def test_a_launch_that_fails_is_one_apps_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

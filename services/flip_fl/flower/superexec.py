@@ -13,7 +13,7 @@ from flip_fl.command import run_command
 from flip_fl.flower import internals
 from flip_fl.flower.files import RunFiles
 from flip_fl.flower.nursery import Launch, Nursery
-from flip_fl.processes import ProcessId, end_with_parent
+from flip_fl.processes import ProcessId, end_with_parent, kill_tree
 
 MODULES = {internals.SERVER_APP: "flip_fl.flower.serverapp", internals.CLIENT_APP: "flip_fl.flower.clientapp"}
 
@@ -30,7 +30,7 @@ class AppLauncher:
 
         Raises:
             KeyError: `kind` is no app process we run.
-            OSError: this process cannot be started now.
+            OSError: this process cannot be started, or not be recorded; it does not run then.
             RuntimeError: app processes cannot be started any more.
         """
         module = MODULES[kind]
@@ -38,7 +38,11 @@ class AppLauncher:
         process = ProcessId.of(self._nursery.start(launch))
         if process is not None:  # else it has ended already
             files = RunFiles(self._folder, run_id)
-            files.add_process(process)
+            try:
+                files.add_process(process)
+            except OSError:
+                kill_tree(process)  # nobody would find it, and so nobody end it
+                raise
             self._running[process] = files
 
     def reap(self) -> None:
