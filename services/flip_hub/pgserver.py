@@ -68,7 +68,7 @@ def blocked_at(path: Path, user: str) -> Path | None:
 def let_through(path: Path, user: str) -> Path | None:
     """Lets `user` pass root's folders on the way to `path`, each by an entry for that user alone.
 
-    Returns the first place that stays closed: it belongs to somebody else, or knows no access lists.
+    Returns the first place that stays closed: it belongs to somebody else, or takes no access list.
     """
     granted: set[Path] = set()
     while (place := blocked_at(path, user)) is not None:
@@ -81,7 +81,7 @@ def let_through(path: Path, user: str) -> Path | None:
 
 
 def _grant(folder: Path, uid: int) -> bool:
-    """Adds the entry, leaving everybody else's effective rights as they are; False where access lists are not known."""
+    """Adds the entry, leaving everybody else's effective rights as they are; False where it cannot be added."""
     rights = _rights(folder)
     mask = rights.pop((MASK, NO_ID), 0o7)
     rights = {
@@ -96,7 +96,7 @@ def _grant(folder: Path, uid: int) -> bool:
     try:
         os.setxattr(folder, ACL, ACL_VERSION + entries)
     except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:
+        if error.errno in (errno.EOPNOTSUPP, errno.EROFS, errno.EPERM):
             return False
         raise
     return True
