@@ -168,7 +168,7 @@ def _get(url, context):
     """The Date header of the answer to a GET, whatever its status."""
     request = urllib.request.Request(url, method="GET")  # noqa: S310 - the module's caller allows https alone
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as answer:  # noqa: S310 - as above
             return answer.headers.get("Date")
     except urllib.error.HTTPError as error:
         with error:
