@@ -4,34 +4,23 @@
     python3 ansible/molecule/run.py flip_docker/existing         # one scenario; flip_docker alone: all of that role
     python3 ansible/molecule/run.py --suite trixie flip_base     # on Debian 13
 
-Needs Docker, and root with debootstrap where the host image is not there yet. Standard library only: it makes its
-own virtual environment in .venv-hosts.
+Needs Docker, root with debootstrap where the host image is not there yet, and this checkout's images for the roles
+that deploy them. Standard library only: it makes its own virtual environment in .venv-hosts.
 """
 
 import argparse
 import hashlib
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-ANSIBLE = Path(__file__).resolve().parents[1]
-ROOT = ANSIBLE.parent
+from host_images import ROOT, StepError, bare_host, engine_host, named_in, release, run, saved
+
+ANSIBLE = ROOT / "ansible"
 VENV = ROOT / ".venv-hosts"
 PINS = ANSIBLE / "requirements.txt"
 SUITES = ("bookworm", "trixie")
-
-
-class StepError(Exception):
-    """Something the caller must look at; the text says what."""
-
-
-def run(*command: str, cwd: Path = ANSIBLE, env: dict[str, str] | None = None) -> None:
-    """Runs a command with its output shown; a failure is `StepError`."""
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **(env or {})}, check=False)
-    if done.returncode:
-        raise StepError(f"`{' '.join(command)}` failed with exit status {done.returncode}")
 
 
 def tool(name: str) -> str:
@@ -50,21 +39,16 @@ def set_up() -> None:
     stamp.write_text(wanted)
 
 
+def environment(**more: str) -> dict[str, str]:
+    """What Ansible's programs are started with."""
+    path = f"{VENV / 'bin'}:{os.environ['PATH']}"
+    return {**os.environ, "ANSIBLE_HOME": str(VENV / "home"), "PATH": path, **more}
+
+
 def lint() -> None:
     """YAML style, then ansible-lint with its strictest profile."""
-    path = {"PATH": f"{VENV / 'bin'}:{os.environ['PATH']}", "ANSIBLE_HOME": str(VENV / "home")}
-    run(tool("yamllint"), "--strict", "-c", ".yamllint", ".", "../inventories")
-    run(tool("ansible-lint"), "--offline", "--strict", env=path)
-
-
-def host_image(suite: str) -> str:
-    """The image a scenario's hosts are started from; made if it is not there."""
-    tag = f"flip-molecule-host:{suite}"
-    if subprocess.run(("docker", "info"), capture_output=True, check=False).returncode:
-        raise StepError("Docker does not answer: start it, or run on a machine that has it")
-    if subprocess.run(("docker", "image", "inspect", tag), capture_output=True, check=False).returncode:
-        run("sh", "molecule/host_image.sh", suite, tag)
-    return tag
+    run(tool("yamllint"), "--strict", "-c", ".yamllint", ".", "../inventories", cwd=ANSIBLE)
+    run(tool("ansible-lint"), "--offline", "--strict", cwd=ANSIBLE, env=environment())
 
 
 def scenarios(wanted: list[str]) -> list[tuple[Path, str]]:
@@ -81,25 +65,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("only", nargs="*", metavar="ROLE[/SCENARIO]")
     parser.add_argument("--suite", choices=SUITES, default=SUITES[0])
+    parser.add_argument("--no-lint", action="store_true", help="run the scenarios alone")
     arguments = parser.parse_args()
     failed = False
     try:
         todo = scenarios(arguments.only)
         set_up()
-        lint()
-        environment = {
-            "ANSIBLE_HOME": str(VENV / "home"),
-            "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"),
-            "FLIP_HOST_IMAGE": host_image(arguments.suite),
-            "FLIP_MOLECULE": str(ANSIBLE / "molecule"),
-            "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}",
-        }
+        if not arguments.no_lint:
+            lint()
+        variables = environment(
+            ANSIBLE_ROLES_PATH=str(ANSIBLE / "roles"),
+            FLIP_MOLECULE=str(ANSIBLE / "molecule"),
+            FLIP_HOST_IMAGE=bare_host(arguments.suite),
+            FLIP_ENGINE_IMAGE=engine_host(arguments.suite),
+            FLIP_SAVED_IMAGES=str(saved(named_in([role / f"molecule/{name}/molecule.yml" for role, name in todo]))),
+            FLIP_RELEASE=release(),
+        )
         results = []
         for role, scenario in todo:
             begun = time.monotonic()
             command = ("molecule", "--base-config", str(ANSIBLE / "molecule/base.yml"), "test", "-s", scenario)
             try:
-                run(*command, cwd=role, env=environment)
+                run(tool(command[0]), *command[1:], cwd=role, env=variables)
             except StepError:
                 failed = True
                 results.append(f"FAILED  {role.name}/{scenario}")

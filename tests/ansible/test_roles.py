@@ -9,7 +9,9 @@ import pytest
 import yaml
 from ansible_tree import ROLES, ROOT, options, parsed
 
-PLAYBOOK = ROOT / "ansible" / "site_local_trust.yml"
+PLAYBOOKS = {file.stem: parsed(file) for file in sorted((ROOT / "ansible").glob("*.yml"))}
+SITES = [name for name in PLAYBOOKS if name.startswith("site_")]
+INCLUDE = "ansible.builtin.include_role"
 
 every_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
@@ -89,9 +91,15 @@ def test_a_role_has_a_scenario_of_few_lines(role: Path) -> None:
         assert own.get("provisioner", {}).keys() <= {"inventory"}
 
 
-def test_the_playbook_uses_every_role_with_its_tag() -> None:
-    used = {role["role"]: role["tags"] for play in parsed(PLAYBOOK) for role in play["roles"]}
-    assert sorted(used) == [role.name for role in ROLES]
+def test_every_role_is_used_by_a_playbook_or_another_role() -> None:
+    listed = {role["role"] for plays in PLAYBOOKS.values() for play in plays for role in play.get("roles", [])}
+    included = {task[INCLUDE]["name"] for role in ROLES for task in _tasks(role) if INCLUDE in task}
+    assert listed | included == {role.name for role in ROLES}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_a_site_playbook_looks_first_and_tags_each_role(name: str) -> None:
+    used = {role["role"]: role["tags"] for play in PLAYBOOKS[name] for role in play["roles"]}
     assert next(iter(used)) == "flip_preflight", "it looks before anything is touched"
-    for name, tags in used.items():
-        assert name.removeprefix("flip_") in tags
+    for role, tags in used.items():
+        assert role.removeprefix("flip_").replace("_", "-") in tags

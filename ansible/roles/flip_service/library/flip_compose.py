@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+"""Makes a Compose project run as its file says, and touches nothing when it does already."""
+
+import json
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: flip_compose
+short_description: Runs a Compose project of flip_service, and says truthfully whether anything was changed
+description: >-
+  Compares what runs (the mark of flip_service, image, state) with the Compose file, so that a run that was interrupted
+  is finished by the next one. Fails with the last lines of the log of each container that did not become healthy.
+options:
+  project: {description: The project's name., type: str, required: true}
+  file: {description: The Compose file., type: path, required: true}
+  wait_seconds: {description: How long containers may take until they are healthy (s)., type: int, default: 120}
+author: FLIP
+"""
+MARK = "org.flip.wanted"
+LOG_LINES = "15"
+
+
+class Project:
+    """One Compose project on this host's engine."""
+
+    def __init__(self, module):
+        self.module = module
+        self.name, self.file = module.params["project"], module.params["file"]
+
+    def docker(self, *arguments, check=True):
+        """Output of the docker program; ends the module where that fails."""
+        status, out, error = self.module.run_command(["docker", *arguments])
+        if status and check:
+            self.module.fail_json(msg=f"`docker {' '.join(arguments[:6])}` failed: {error.strip() or out.strip()}")
+        return out
+
+    def compose(self, *arguments, check=True):
+        """Output of Compose for this project."""
+        return self.docker("compose", "--project-name", self.name, "--file", self.file, *arguments, check=check)
+
+    def wanted(self):
+        """Mark and image id of each service in the file; an image that is not there ends the module."""
+        services = json.loads(self.compose("config", "--format", "json"))["services"]
+        found, missing = {}, []
+        for name, service in services.items():
+            image = self.docker("image", "inspect", "--format", "{{.Id}}", service["image"], check=False).strip()
+            if not image:
+                missing.append(service["image"])
+            found[name] = {"mark": service["labels"][MARK], "image": image}
+        if missing and not self.module.check_mode:
+            self.module.fail_json(
+                msg=f"images missing on this host: {', '.join(sorted(set(missing)))}; bring them with role "
+                "flip_images, or load them with docker load"
+            )
+        return found
+
+    def present(self):
+        """Mark, image id and state of each container of the project, by service."""
+        label = f"label=com.docker.compose.project={self.name}"
+        listed = self.docker("ps", "--all", "--quiet", "--filter", label).split()
+        containers = json.loads(self.docker("inspect", *listed)) if listed else []
+        found = {}
+        for container in containers:
+            labels, state = container["Config"]["Labels"], container["State"]
+            if labels.get("com.docker.compose.oneoff") == "True":
+                continue  # `docker compose run` by hand
+            found[labels["com.docker.compose.service"]] = {
+                "name": container["Name"].lstrip("/"),
+                "mark": labels.get(MARK, ""),
+                "image": container["Image"],
+                "state": state["Status"],
+                "health": state.get("Health", {}).get("Status", "none"),
+                "test": container["Config"].get("Healthcheck", {}).get("Test") or ["NONE"],
+            }
+        return found
+
+    def differences(self):
+        """What is not as the file says, in words."""
+        wanted, present = self.wanted(), self.present()
+        found = [f"{name} is not wanted any more" for name in sorted(present.keys() - wanted.keys())]
+        for name, target in sorted(wanted.items()):
+            there = present.get(name)
+            if there is None:
+                found.append(f"{name} is not there")
+            elif there["state"] != "running":
+                found.append(f"{name} is {there['state']}")
+            elif there["mark"] != target["mark"]:
+                found.append(f"{name} has other settings")
+            elif there["image"] != target["image"]:
+                found.append(f"{name} has another image")
+        return found
+
+    def unwell(self):
+        """Containers that are not ready yet. One that Docker has not looked at is asked by its own health check."""
+        found = []
+        for there in self.present().values():
+            well = there["state"] == "running" and there["health"] in ("none", "healthy")
+            if there["state"] == "running" and there["health"] == "starting" and there["test"][0] == "CMD":
+                # Docker's first look is one whole interval away.
+                well = self.module.run_command(["docker", "exec", there["name"], *there["test"][1:]])[0] == 0
+            if not well:
+                found.append(there)
+        return found
+
+    def complaint(self):
+        """State and last words of each container that is not well."""
+        said = []
+        for there in self.unwell():
+            _, out, error = self.module.run_command(["docker", "logs", "--tail", LOG_LINES, there["name"]])
+            state = f"{there['name']} is {there['state']}, health {there['health']}"
+            said.append(f"{state}; its log ends:\n{out}{error}".rstrip())
+        return "\n".join(said)
+
+    def up(self):
+        """Starts what is missing, makes anew what differs, removes what is left over; waits until all are ready."""
+        self.compose("up", "--detach", "--remove-orphans", "--pull", "never")
+        seconds = self.module.params["wait_seconds"]
+        deadline = time.monotonic() + seconds
+        while self.unwell():
+            if time.monotonic() > deadline:
+                self.module.fail_json(
+                    msg=f"{self.name} did not come up within {seconds} s.\n{self.complaint()}\n"
+                    f"Look at it with: docker compose --project-name {self.name} logs"
+                )
+            time.sleep(0.5)
+
+
+def main():
+    """Compare, and start what differs."""
+    module = AnsibleModule(
+        argument_spec={
+            "project": {"type": "str", "required": True},
+            "file": {"type": "path", "required": True},
+            "wait_seconds": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode and not (Path(module.params["file"]).exists() and module.get_bin_path("docker")):
+        module.exit_json(changed=True, differences=["nothing is there yet"])
+    project = Project(module)
+    differences = project.differences()
+    if not module.check_mode and (differences or project.unwell()):
+        project.up()
+    module.exit_json(changed=bool(differences), differences=differences)
+
+
+if __name__ == "__main__":
+    main()
