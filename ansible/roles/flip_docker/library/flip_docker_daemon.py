@@ -24,6 +24,12 @@ options:
     description: Whether the engine runs with these options now, so that no restart is due any more.
     type: bool
     default: false
+  owner:
+    description: >-
+      Whose options these are. Each owner's are remembered in a file of their own, so that one role does not take back
+      what another one put there.
+    type: str
+    default: ""
   path:
     description: The file.
     type: path
@@ -69,19 +75,22 @@ def main():
         argument_spec={
             "options": {"type": "dict", "required": True},
             "applied": {"type": "bool", "default": False},
+            "owner": {"type": "str", "default": ""},
             "path": {"type": "path", "default": "/etc/docker/daemon.json"},
         },
         supports_check_mode=True,
     )
     path = Path(module.params["path"])
-    memory = path.with_name("flip-daemon.json")
+    owner = module.params["owner"]
+    memory = path.with_name(f"flip-daemon-{owner}.json" if owner else "flip-daemon.json")
     current, remembered = read(module, path), read(module, memory)
     try:
         merged = merge(current, module.params["options"], remembered.get("options", {}))
     except ConflictError as error:
+        where = f"the variables of role flip_{owner}" if owner else "flip_docker_daemon_options"
         module.fail_json(
             msg=f"{path} conflicts with what FLIP needs: {error}. Remedy: take the key out of {path}, or give FLIP "
-            "that value in flip_docker_daemon_options"
+            f"that value in {where}"
         )
     file_changes = merged != current
     due = file_changes or remembered.get("restart", False)

@@ -1,0 +1,55 @@
+"""A kit's env files, written by flipctl, are read back value by value."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from ansible_tree import ROOT, parsed, python
+
+from flip_common.keys import PayloadKey, generate_api_key
+from flip_fl.certs import make_net_certificates
+from flipctl.kit.model import Contents, Flower, Header
+
+values = python("flip_kit", "filter_plugins/flip_kit.py").values
+ROLE = parsed(ROOT / "ansible" / "roles" / "flip_kit" / "vars" / "main.yml")
+
+
+def _contents(folder: Path) -> Contents:
+    now = datetime.now(UTC)
+    ca = make_net_certificates(folder).ca.read_text(encoding="ascii")
+    header = Header(
+        trust_id=uuid4(),
+        trust_name="Trust_1",
+        key_id=uuid4(),
+        serial=1,
+        issued_at=now,
+        expires_at=now + timedelta(days=1),
+        hub_api_url="https://hub.example.org/api",
+        recipients=(),
+    )
+    return Contents.model_validate(
+        {
+            "header": header,
+            "api_key_header": "X-Trust-Api-Key",
+            "api_key": generate_api_key(),
+            "aes_key_base64": PayloadKey.generate().to_base64(),
+            "internal_service_key": generate_api_key(),
+            "app_service_key": generate_api_key(),
+            "fl": Flower(server_address="fl.example.org:9092", ca_pem=ca),
+        }
+    )
+
+
+def test_every_value_is_read_back(tmp_path: Path) -> None:
+    contents = _contents(tmp_path)
+    files = contents.files("SHA256:x")
+    found = values(files[name].decode() for name in ROLE["_flip_kit_env_files"])
+    assert found["CENTRAL_HUB_API_URL"] == contents.header.hub_api_url
+    assert found["AES_KEY_BASE64"] == contents.aes_key_base64.get_secret_value(), "it ends in ="
+    assert found["TRUST_APP_SERVICE_KEY"] == contents.app_service_key.get_secret_value()
+    assert sorted(found) == sorted(ROLE["_flip_kit_placeholders"]), "a dry run knows every name"
+
+
+def test_the_role_reads_every_file_of_a_kit(tmp_path: Path) -> None:
+    read = {*ROLE["_flip_kit_env_files"], *ROLE["_flip_kit_certificates"], "kit.json", "hub-ca.pem"}
+    assert read == {*_contents(tmp_path).files("SHA256:x"), "hub-ca.pem"}
