@@ -1,0 +1,12 @@
+CREATE SCHEMA omop;
+CREATE TABLE omop.person AS SELECT n AS person_id, md5(n::text) AS name FROM generate_series(1, 100000) n;
+CREATE SCHEMA flip;
+CREATE TABLE flip.site_secret (secret bytea);
+INSERT INTO flip.site_secret VALUES ('\x0123456789abcdef');
+CREATE ROLE omop_reader LOGIN PASSWORD 'a-password-of-a-test' CONNECTION LIMIT 32;
+ALTER ROLE omop_reader SET default_transaction_read_only = 'on';
+REVOKE TEMPORARY, CREATE ON DATABASE omop FROM PUBLIC;
+GRANT CONNECT ON DATABASE omop TO omop_reader;
+GRANT USAGE ON SCHEMA omop TO omop_reader;
+GRANT SELECT ON omop.person TO omop_reader;
+REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC;

@@ -1,0 +1,403 @@
+"""The backup program on real files: what is restored is what was backed up, whatever happens in between."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+from ansible_tree import ROOT
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+FILES = ROOT / "ansible" / "roles" / "flip_backup" / "files"
+sys.path.insert(0, str(FILES))
+import backup  # noqa: E402 - as the program finds its parts
+import backup_files  # noqa: E402
+import backup_pipes  # noqa: E402
+
+sys.path.remove(str(FILES))
+pytestmark = pytest.mark.skipif(shutil.which("zstd") is None, reason="needs zstd, which every FLIP host has")
+
+
+class Host:
+    """A host's folders and its settings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config, self.key = folder / "config", folder / "fl" / "site.key"
+        (self.config / "secrets").mkdir(parents=True)
+        self.key.parent.mkdir()
+        (folder / "backup").mkdir()
+        self.settings: dict[str, Any] = {
+            "kind": "trust",
+            "release": "0.1.0",
+            "folder": str(folder / "backup"),
+            "keep": 3,
+            "recipient": "",
+            "image": "",
+            "database": None,
+            "paths": [str(self.config), str(self.key), str(folder / "kit")],
+            "units": [],
+        }
+
+    @property
+    def file(self) -> Path:
+        """The settings, written."""
+        path = self.folder / "backup.json"
+        path.write_text(json.dumps(self.settings))
+        return path
+
+    def command(self, *arguments: str) -> list[str]:
+        """The program as it is called on a host."""
+        return [sys.executable, str(FILES / "backup.py"), "--settings", str(self.file), *arguments]
+
+    def call(self, *arguments: str) -> str:
+        """Output of a call that has to end well."""
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refused(self, *arguments: str) -> str:
+        """What a call says that has to be refused."""
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("flip-backup: "), done.stderr
+        return done.stderr
+
+    def back_up(self) -> Path:
+        """Makes a backup; returns its folder."""
+        name = self.call("now").splitlines()[-1].split(":")[0]
+        return self.folder / "backup" / name
+
+    def tree(self) -> dict[str, tuple[Any, ...]]:
+        """All that is there, but for the backups."""
+        found = {}
+        for top in (self.config, self.key.parent, self.folder / "kit"):
+            for path in [top, *sorted(top.rglob("*"))]:
+                if path.exists() or path.is_symlink():
+                    about = path.lstat()
+                    content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+                    link = os.readlink(path) if path.is_symlink() else ""
+                    found[str(path)] = (about.st_mode, about.st_uid, content, link)
+        return found
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host with a bit of everything."""
+    made = Host(tmp_path)
+    (made.config / "secrets" / "omop_owner").write_text("geheim\n")
+    (made.config / "secrets" / "omop_owner").chmod(0o600)
+    (made.config / "large").write_bytes(random.Random(7).randbytes(3_000_000))
+    (made.config / "current").symlink_to("secrets/omop_owner")
+    os.link(made.config / "large", made.config / "second name")
+    (made.config / "empty").mkdir(mode=0o750)
+    made.key.write_text("key")
+    return made
+
+
+def change(host: Host) -> None:
+    """Something happens on the host after its backup."""
+    (host.config / "secrets" / "omop_owner").write_text("anders\n")
+    (host.config / "new").write_text("new")
+    (host.config / "large").unlink()
+    host.key.write_text("another key")
+
+
+def test_what_is_restored_is_what_was_backed_up(host: Host) -> None:
+    before = host.tree()
+    made = host.back_up()
+    assert stat_mode(made) == 0o700
+    change(host)
+    assert host.tree() != before
+    host.call("restore", made.name)
+    assert host.tree() == before
+    assert sorted(path.name for path in host.folder.iterdir()) == ["backup", "backup.json", "config", "fl"]
+    assert sorted(path.name for path in (host.folder / "backup").iterdir()) == [".lock", made.name]
+
+
+def stat_mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_it_is_restored_on_another_host_that_has_less(host: Host, tmp_path: Path) -> None:
+    before, made = host.tree(), host.back_up()
+    shutil.copytree(made, tmp_path / "carried")
+    for gone in (host.config, host.key, made):
+        backup_files.remove(gone)
+    host.call("restore", str(tmp_path / "carried"))
+    assert host.tree() == before
+
+
+def test_a_database_in_use_is_copied_as_of_one_moment(host: Host) -> None:
+    path = host.config / "index"
+    with sqlite3.connect(path) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE t (n)")
+        writer.execute("INSERT INTO t VALUES (1)")
+        writer.commit()
+        writer.execute("INSERT INTO t VALUES (2)")  # not committed
+        assert (host.config / "index-wal").stat().st_size
+        made = host.back_up()
+        writer.rollback()
+    writer.close()
+    host.call("restore", made.name)
+    assert [found.name for found in host.config.glob("index*")] == ["index"], "the copy needs no journal"
+    with sqlite3.connect(path) as reader:
+        assert reader.execute("SELECT n FROM t").fetchall() == [(1,)]
+    reader.close()
+
+
+def _flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda made: _flip_a_byte(made / "files.tar.zst"), "files.tar.zst is not as SHA256SUMS says"),
+        (lambda made: (made / "files.tar.zst").unlink(), "files.tar.zst is not as SHA256SUMS says"),
+        (lambda made: (made / "more").touch(), "more is not as SHA256SUMS says"),
+        (lambda made: _flip_a_byte(made / "manifest.json"), "manifest.json is not as SHA256SUMS says"),
+        (lambda made: (made / "SHA256SUMS").unlink(), "is damaged: SHA256SUMS"),
+        (lambda made: (made / "SHA256SUMS").write_text("nothing"), "is damaged: SHA256SUMS"),
+    ],
+)
+def test_a_damaged_backup_is_refused_before_anything_is_touched(host: Host, damage: Any, says: str) -> None:
+    made = host.back_up()
+    damage(made)
+    change(host)
+    before = host.tree()
+    assert says in host.refused("check", made.name)
+    assert says in host.refused("restore", made.name)
+    assert host.tree() == before
+
+
+def test_a_whole_one_is_said_to_be_whole(host: Host) -> None:
+    made = host.back_up()
+    assert f"{made.name} is whole: trust" in host.call("check", made.name)
+    assert f"{made.name}  release 0.1.0" in host.call("list")
+    assert made.name in host.refused("check", "trust-20200101T000000Z")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("release", "0.2.0", "is of release 0.1.0, this host of 0.2.0"),
+        ("kind", "hub", "is of kind trust, this host of hub"),
+        ("paths", [], "which this host does not back up"),
+        ("database", {"name": "omop"}, "has database None, this host omop"),
+    ],
+)
+def test_a_backup_of_another_kind_of_host_is_refused(host: Host, name: str, value: Any, says: str) -> None:
+    made = host.back_up()
+    host.settings[name] = value
+    before = host.tree()
+    assert says in host.refused("restore", made.name)
+    assert host.tree() == before
+
+
+def test_a_host_that_was_not_prepared_is_refused(host: Host) -> None:
+    made = host.back_up()
+    shutil.rmtree(host.key.parent)
+    assert "run the site's playbook on this host first" in host.refused("restore", made.name)
+
+
+def test_a_part_that_cannot_be_opened_leaves_all_as_it_was(host: Host) -> None:
+    made = host.back_up()
+    (made / "files.tar.zst").rename(made / "files.tar.zst.age")
+    _sum_up(made)
+    before = host.tree()
+    assert "give the key it was encrypted to" in host.refused("restore", made.name)
+    (made / "files.tar.zst.age").rename(made / "files.tar.zst")
+    (made / "files.tar.zst").write_bytes((made / "files.tar.zst").read_bytes()[:1_000_000])
+    _sum_up(made)
+    assert "zstd ended with status" in host.refused("restore", made.name)
+    assert host.tree() == before
+    assert not list(host.folder.glob("*.restoring"))
+
+
+def _sum_up(made: Path) -> None:
+    (made / "SHA256SUMS").unlink()
+    lines = [f"{backup.sha256(path)}  {path.name}\n" for path in made.iterdir()]
+    (made / "SHA256SUMS").write_text("".join(lines))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+def test_a_restore_that_is_interrupted_anywhere_is_completed_by_the_next(host: Host, how: signal.Signals) -> None:
+    backed_up, made = host.tree(), host.back_up()
+    change(host)
+    changed = host.tree()
+    began = time.monotonic()
+    host.call("restore", made.name)
+    lasted = time.monotonic() - began
+    for share in range(10):
+        shutil.rmtree(host.config)
+        for path, (mode, _, content, link) in changed.items():
+            _put(Path(path), mode, content, link)
+        process = subprocess.Popen(host.command("restore", made.name), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        time.sleep(lasted * share / 10)  # anywhere in it
+        process.send_signal(how)
+        process.communicate()
+        if how is signal.SIGTERM:
+            assert host.tree() in (changed, backed_up)
+        host.call("restore", made.name)
+        assert host.tree() == backed_up
+        assert not [*host.folder.rglob("*.restoring"), *host.folder.rglob("*.replaced")]
+
+
+def _put(path: Path, mode: int, content: bytes, link: str) -> None:
+    if link:
+        path.unlink(missing_ok=True)
+        path.symlink_to(link)
+    elif mode & 0o170000 == 0o040000:
+        path.mkdir(exist_ok=True)
+        path.chmod(mode & 0o7777)
+    else:
+        path.write_bytes(content)
+        path.chmod(mode & 0o7777)
+
+
+@pytest.mark.parametrize("exchanged", [0, 1, 2])
+def test_an_unfinished_exchange_is_undone_first(host: Host, exchanged: int) -> None:
+    """As a power cut leaves it: some names are exchanged, the journal is there. Then a restore that fails."""
+    made = host.back_up()
+    (made / "files.tar.zst").write_bytes((made / "files.tar.zst").read_bytes()[:1_000_000])
+    _sum_up(made)
+    roots = [host.config, host.key, host.folder / "kit"]
+    before = host.tree()
+    journal = host.folder / "backup" / ".restoring.json"
+    shutil.copytree(host.config, backup_files.beside(host.config, "restoring"), symlinks=True)
+    (backup_files.beside(host.config, "restoring") / "restored").touch()
+    backup_files.beside(host.key, "restoring").write_text("restored")
+    (host.folder / "kit.restoring").mkdir()
+    journal.write_text(json.dumps({str(root): root.exists() for root in roots}))
+    for root in roots[: exchanged + 1]:
+        backup_files.exchange(root)
+    assert "zstd ended" in host.refused("restore", made.name)
+    assert host.tree() == before
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize("kit", [True, False], ids=["over one that is there", "where there is none"])
+def test_an_exchange_that_fails_is_undone(host: Host, *, kit: bool) -> None:
+    made = host.back_up()
+    manifest = json.loads((made / "manifest.json").read_text())
+    manifest["paths"][str(host.folder / "kit")] = 0  # and the archive has none
+    (made / "manifest.json").write_text(json.dumps(manifest))
+    _sum_up(made)
+    change(host)
+    if kit:
+        (host.folder / "kit").mkdir()
+    before = host.tree()
+    assert "kit.restoring" in host.refused("restore", made.name)
+    assert host.tree() == before
+    assert not [path for path in host.folder.rglob("*") if path.name.endswith((".restoring", ".replaced"))]
+    assert not (host.folder / "backup" / ".restoring.json").exists()
+
+
+def test_the_oldest_are_forgotten_and_only_when_a_new_one_is_complete(host: Host) -> None:
+    folder = host.folder / "backup"
+    for day in range(1, 6):
+        (folder / f"trust-2020010{day}T000000Z").mkdir()
+    (folder / ".trust-20200106T000000Z.part").mkdir()
+    (host.config / "sparse").touch()
+    os.truncate(host.config / "sparse", 1 << 42)  # larger than any disk here
+    assert "make room" in host.refused("now")
+    assert len(list(folder.glob("trust-*"))) == 5
+    (host.config / "sparse").unlink()
+    made = host.back_up()
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [".lock", "trust-20200104T000000Z", "trust-20200105T000000Z", made.name]
+
+
+def test_a_backup_that_fails_leaves_nothing(host: Host) -> None:
+    done = subprocess.run(host.command("now"), capture_output=True, text=True, check=False, env={"PATH": "/nowhere"})
+    assert done.returncode == 1
+    assert "zstd" in done.stderr
+    assert [path.name for path in (host.folder / "backup").iterdir()] == [".lock"]
+
+
+def test_what_is_not_there_is_said(host: Host) -> None:
+    assert f"not there, and so not in this backup: {host.folder}/kit" in host.call("now")
+
+
+def test_one_at_a_time(host: Host) -> None:
+    with backup.alone(host.folder / "backup"):
+        assert "another backup or restore runs" in host.refused("now")
+
+
+def test_an_archive_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    for name in ("etc/passwd", f"{tmp_path}/config/../../passwd"):
+        with BytesIO() as stream:
+            with tarfile.open(fileobj=stream, mode="w") as tar:
+                tar.addfile(tarfile.TarInfo(name))
+            stream.seek(0)
+            with pytest.raises(backup_pipes.BackupError, match="none of"):
+                backup_files.unpack(stream, [tmp_path / "config"])
+
+
+def _ssh_key() -> tuple[str, str]:
+    key = Ed25519PrivateKey.generate()
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return public.decode(), secret.decode()
+
+
+def _age_key() -> tuple[str, str]:
+    key = pyrage.x25519.Identity.generate()
+    return str(key.to_public()), f"# created today\n{key}\n"
+
+
+@pytest.mark.parametrize("make", [_ssh_key, _age_key], ids=["ssh", "age"])
+def test_what_is_sealed_opens_with_the_key_alone(tmp_path: Path, make: Any) -> None:
+    (to, secret), (_, other) = make(), make()
+    (tmp_path / "key").write_text(secret)
+    (tmp_path / "other").write_text(other)
+    with backup_pipes.pipe([sys.executable, "-c", backup_pipes.SEAL, to], source=_file(tmp_path)) as stream:
+        sealed = stream.read()
+    assert b"a record" not in sealed
+    (tmp_path / "sealed").write_bytes(sealed)
+    opening = [sys.executable, "-c", backup_pipes.OPEN]
+    with (tmp_path / "sealed").open("rb") as file, backup_pipes.pipe([*opening, tmp_path / "key"], source=file) as end:
+        assert end.read() == b"a record"
+    with (
+        pytest.raises(backup_pipes.BackupError, match="DecryptError"),
+        (tmp_path / "sealed").open("rb") as file,
+        backup_pipes.pipe([*opening, tmp_path / "other"], source=file),
+    ):
+        pass
+
+
+def _file(folder: Path) -> Any:
+    path = folder / "plain"
+    path.write_bytes(b"a record")
+    return os.open(path, os.O_RDONLY)
+
+
+def test_the_command_that_failed_is_named_with_what_it_said() -> None:
+    with (
+        pytest.raises(backup_pipes.BackupError, match=r"ls ended with status 2: .*nowhere"),
+        backup_pipes.pipe(("ls", "/nowhere"), ("cat",), source=subprocess.DEVNULL),
+    ):
+        pass
+
+
+def test_help_shows_an_example() -> None:
+    done = subprocess.run([sys.executable, FILES / "backup.py", "--help"], capture_output=True, text=True, check=True)
+    assert "flip-backup restore trust-20260301T023000Z --identity" in done.stdout
