@@ -48,8 +48,8 @@ from flip_common.appcheck import build_zip
 from flip_common.wire import ModelStatus
 from flip_fl.certs import make_net_certificates, write_private
 from flip_fl.flower.internals import QUIET, Control, normalise_public_key
-from flip_fl.flower.site import ensure_site_key
 from flip_fl.processes import child_environment
+from flip_fl.site_key import ensure_site_key
 from flipctl import envfile
 from flipctl.api import wait_for
 from flipctl.data import generate

@@ -1,12 +1,14 @@
-"""Settings of the FL API and of a site's FL client."""
+"""Settings of the FL API, of a site's FL client and of its way out."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from flip_common.settings import ServiceSettings
 from flip_common.wire.model import TrustName
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\-\[\]:]+:[0-9]{1,5}$")]
 
 
 class FlApiSettings(ServiceSettings):
@@ -54,9 +56,7 @@ class SiteSettings(ServiceSettings):
     reserved_prefixes: ClassVar[tuple[str, ...]] = ("FL_", "SUPERNODE_")
 
     supernode_name: TrustName = Field(description="Name of the trust, as registered at the hub")
-    fl_server_address: str = Field(
-        description="The front of the FL server, host:port", pattern=r"^[A-Za-z0-9._\-\[\]:]+:[0-9]{1,5}$"
-    )
+    fl_server_address: HostPort = Field(description="The front of the FL server, host:port")
     fl_server_ca_file: Path = Field(description="PEM file with the CA of the front")
     fl_site_dir: Path = Field(description="Folder for the site's key, logs and running apps; made 0700")
     fl_key_file: Path | None = Field(
@@ -86,3 +86,35 @@ class SiteSettings(ServiceSettings):
         if not self.fl_server_ca_file.is_file():
             raise ValueError(f"FL_SERVER_CA_FILE: {self.fl_server_ca_file} is no file")
         return self
+
+
+class EgressSettings(ServiceSettings):
+    """Settings of a site's egress point, the FL client's one way out."""
+
+    reserved_prefixes: ClassVar[tuple[str, ...]] = ("EGRESS_",)
+
+    fl_server_address: HostPort = Field(description="The front of the FL server, host:port: all that is dialled")
+    egress_host: str = Field(default="127.0.0.1", description="Address to listen on for the FL client")
+    egress_port: int = Field(description="Port to listen on for the FL client; 0: any free one", ge=0, le=65535)
+    egress_ledger_file: Path = Field(description="File that each connection and its bytes are written to")
+    egress_ledger_max_bytes: int = Field(
+        default=10_000_000, description="Size at which the ledger is put aside and a new file begun", ge=1000
+    )
+    egress_ledger_seconds: float = Field(
+        default=300, description="Longest that an open connection passes bytes without a line in the ledger", gt=0
+    )
+    egress_max_connections: int = Field(
+        default=64, description="Connections at the same time; the next waits to be taken", ge=1, le=10_000
+    )
+    egress_connect_seconds: float = Field(
+        default=10, description="Longest that finding and reaching the FL server may take", gt=0, le=300
+    )
+    egress_idle_seconds: float = Field(
+        default=300, description="Time without a byte either way after which a connection is closed", gt=0
+    )
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """Host and port of the FL server."""
+        host, _, port = self.fl_server_address.rpartition(":")
+        return host.strip("[]"), int(port)

@@ -2,6 +2,8 @@
 
 import asyncio
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,8 +15,9 @@ from fl_site_parts import SLEEP, child, env_file, site_environment, until
 
 from flip_fl.flower import internals, supernode
 from flip_fl.flower.files import RunFiles
-from flip_fl.flower.site import Site, app_environment, ensure_site_key
+from flip_fl.flower.site import Site, app_environment
 from flip_fl.settings import SiteSettings
+from flip_fl.site_key import ensure_site_key
 
 
 @pytest.fixture
@@ -34,6 +37,13 @@ def test_the_sites_key_is_made_once(tmp_path: Path) -> None:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     assert internals.normalise_public_key(pem) == internals.normalise_public_key(public + b" comment")
+
+
+def test_the_command_prints_the_public_half_and_makes_no_second_pair(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flip_fl.site_key", str(tmp_path / "site.key")]
+    first, second = (subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2))
+    assert first.stdout == second.stdout == (tmp_path / "site.key.pub").read_text()
+    assert "PRIVATE" not in first.stdout + first.stderr
 
 
 def test_an_app_is_told_what_it_needs(tmp_path: Path, site_env: dict[str, str]) -> None:

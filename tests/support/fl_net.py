@@ -19,9 +19,10 @@ from flip_common.wire import JobSpec, JobState
 from flip_fl.app import create_app
 from flip_fl.certs import make_net_certificates
 from flip_fl.flower.backend import FlowerBackend
-from flip_fl.flower.site import Site, ensure_site_key
+from flip_fl.flower.site import Site
 from flip_fl.processes import ProcessId, child_environment, free_port, kill_tree
 from flip_fl.settings import FlApiSettings, SiteSettings
+from flip_fl.site_key import ensure_site_key
 
 API_KEY = "flip_test_fl_api_key_0123456789"
 TRUST_KEY = "flip_test_trust_key_0123456789"

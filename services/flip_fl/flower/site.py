@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from flip_common.logs import configure_logging
 from flip_common.settings import SettingsError
@@ -24,26 +22,13 @@ from flip_fl.flower import internals
 from flip_fl.flower.files import RunFiles, runs_in
 from flip_fl.processes import Supervisor, child_environment, free_port, kill_tree
 from flip_fl.settings import SiteSettings
+from flip_fl.site_key import ensure_site_key
 
 log = logging.getLogger(__name__)
 
 CONFIGURATION_ERROR = 2
 # A SuperNode may need the site's proxy; an app must not.
 PROXY_NAMES = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
-
-
-def ensure_site_key(path: Path) -> bytes:
-    """The site's public key (one OpenSSH line). Makes the key pair when there is none: P-384, private file 0600."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = ec.generate_private_key(ec.SECP384R1())
-        encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-        write_private(path, key.private_bytes(encoding, serialization.PrivateFormat.OpenSSH, plain))
-        log.info("made the site's key %s", path)
-    loaded = serialization.load_ssh_private_key(path.read_bytes(), password=None)
-    public = loaded.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    path.with_name(f"{path.name}.pub").write_bytes(public + b"\n")
-    return public
 
 
 class Site:

@@ -29,6 +29,8 @@ def create_app(settings: TrustApiSettings, poller: Poller) -> FastAPI:
             "trust_name": known and known.trust_name,
             "hub_version": known and known.hub_version,
             "tasks_running": poller.tasks_running,
+            "last_heartbeat_at": poller.last_heartbeat_at,
+            "heartbeat_problem": poller.heartbeat_problem,
         }
 
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]

@@ -52,6 +52,8 @@ class Poller:
         self._running: dict[UUID, tuple[int, asyncio.Task[None]]] = {}
         self._known = asyncio.Event()
         self.identity: HeartbeatResponse | None = None
+        self.last_heartbeat_at: datetime | None = None
+        self.heartbeat_problem = ""
 
     @property
     def tasks_running(self) -> int:
@@ -98,8 +100,10 @@ class Poller:
             except HubError as error:
                 pause = backoff.next()
                 _complain("heartbeat", error, pause)
+                self.heartbeat_problem = str(error)
             else:
                 self._recognise(answer)
+                self.last_heartbeat_at, self.heartbeat_problem = datetime.now(UTC), ""
                 backoff.reset()
                 pause = interval
             await asyncio.sleep(pause)

@@ -50,24 +50,31 @@ def serve(
 @app.command(
     "prepare-database", epilog="Example: python -m flip_trust.data_access prepare-database --env-file data-access.env"
 )
-def prepare_database(env_file: EnvFile = None) -> None:
+def prepare_database(
+    env_file: EnvFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say whether anything would be changed")] = False,
+) -> None:
     """Create the read-only role, its grants and the place of frozen cohorts. Run it after every load or upgrade."""
     settings = _settings(env_file)
     configure_logging("data-access-api", settings.log_level)
     try:
-        asyncio.run(
+        changed = asyncio.run(
             prepare(
                 settings.data_access_owner_database_url.get_secret_value(),
                 settings.data_access_database_url.get_secret_value(),
                 settings.data_access_statement_timeout_seconds,
                 settings.columns,
+                dry_run=dry_run,
             )
         )
     except PrepareError as error:
         _refuse(str(error))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         _refuse(f"the database of DATA_ACCESS_OWNER_DATABASE_URL cannot be prepared: {redact(str(error))}")
-    typer.echo("the database is ready")
+    if not changed:
+        typer.echo("the database is ready; nothing had to be changed")
+    else:
+        typer.echo("the database would be changed" if dry_run else "the database is ready; it was changed")
 
 
 def _settings(env_file: Path | None) -> DataAccessSettings:

@@ -12,11 +12,13 @@ import asyncpg
 
 from flip_trust.data_access import totals
 from flip_trust.data_access.catalogue import SCHEMA, allowed_columns
+from flip_trust.data_access.prepared import state
 
 SCRAM_ITERATIONS = 4096
 READER_CONNECTIONS = 32
 
 _ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_VERIFIER = re.compile(rf"SCRAM-SHA-256\${SCRAM_ITERATIONS}:([A-Za-z0-9+/=]+)\$\S+")
 
 # A read-only role can call these unless they are taken away: they write, wait, signal, change settings, or run SQL
 # from a string, which walks past the guard's table check.
@@ -91,16 +93,20 @@ async def prepare_database(
     reader_url: str,
     statement_timeout: float = 60,
     columns: Mapping[str, frozenset[str]] | None = None,
-) -> None:
+    *,
+    dry_run: bool = False,
+) -> bool:
     """Creates the reading role named in `reader_url` with its password, and all that data-access-api needs.
 
-    Run it again after an upgrade or when OMOP tables were added; what is right already stays as it is.
+    Run it again after an upgrade or when OMOP tables were added; what is right already stays as it is. Returns
+    whether anything was changed.
 
     Args:
         owner_url: URL of a superuser; needed because functions of `pg_catalog` are revoked.
         reader_url: URL that data-access-api will read with.
         statement_timeout: seconds, the role's own limit, should the service ever forget to set one.
         columns: what the role may read, by table; the columns of the CDM when left out.
+        dry_run: find out whether anything would be changed, and leave it as it is.
 
     Raises:
         PrepareError: no superuser, an unusable role name or password, or no OMOP tables.
@@ -118,25 +124,34 @@ async def prepare_database(
             raise PrepareError("prepare-database revokes functions of pg_catalog: give it the URL of a superuser")
         if role == await owner.fetchval("SELECT current_user"):
             raise PrepareError(f"reader and owner are the same role {role!r}; they must differ")
-        async with owner.transaction():
-            await owner.execute("SELECT pg_advisory_xact_lock(hashtext('flip prepare-database'))")
-            await _role(owner, role, password, statement_timeout)
-            await _grants(owner, role, allowed_columns() if columns is None else columns)
-            await owner.execute(_FROZEN)
-            for statement in totals.functions():
-                await owner.execute(statement)
-            await owner.execute(f'GRANT USAGE ON SCHEMA {totals.SCHEMA} TO "{role}"')
-            await owner.execute(
-                "INSERT INTO flip.site_secret (secret) VALUES ($1) ON CONFLICT DO NOTHING", secrets.token_bytes(32)
-            )
+        transaction = owner.transaction()
+        await transaction.start()
+        await owner.execute("SELECT pg_advisory_xact_lock(hashtext('flip prepare-database'))")
+        before = await state(owner, role)
+        await _role(owner, role, password, statement_timeout)
+        await _grants(owner, role, allowed_columns() if columns is None else columns)
+        await owner.execute(_FROZEN)
+        for statement in totals.functions():
+            await owner.execute(statement)
+        await owner.execute(f'GRANT USAGE ON SCHEMA {totals.SCHEMA} TO "{role}"')
+        made = await owner.execute(
+            "INSERT INTO flip.site_secret (secret) VALUES ($1) ON CONFLICT DO NOTHING", secrets.token_bytes(32)
+        )
+        changed = before != await state(owner, role) or made != "INSERT 0 0"
+        if changed and not dry_run:
+            await transaction.commit()
+        return changed
     finally:
-        await owner.close()
+        await owner.close()  # what was not committed is undone
 
 
 async def _role(owner: asyncpg.Connection, role: str, password: str, statement_timeout: float) -> None:
     if not await owner.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
         await owner.execute(f'CREATE ROLE "{role}"')
-    verifier = _scram_verifier(password)
+    present = await owner.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = $1", role)
+    verifier = (
+        present if present and _verifies(present, password) else _scram_verifier(password, secrets.token_bytes(16))
+    )
     await owner.execute(
         f'ALTER ROLE "{role}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS '
         f"CONNECTION LIMIT {READER_CONNECTIONS} PASSWORD '{verifier}'"
@@ -189,9 +204,13 @@ async def _grants(owner: asyncpg.Connection, role: str, columns: Mapping[str, fr
         await owner.execute(f'REVOKE ALL ON pg_catalog.{view} FROM PUBLIC, "{role}"')
 
 
-def _scram_verifier(password: str) -> str:
+def _verifies(verifier: str, password: str) -> bool:
+    match = _VERIFIER.fullmatch(verifier)
+    return match is not None and _scram_verifier(password, base64.b64decode(match[1])) == verifier
+
+
+def _scram_verifier(password: str, salt: bytes) -> str:
     """What PostgreSQL stores for a password (RFC 5803), so that the password itself is never in a statement."""
-    salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
     client = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")

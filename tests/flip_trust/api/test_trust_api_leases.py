@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -178,13 +178,19 @@ async def test_the_hub_may_be_away_at_first_and_in_between(hub, site, start) -> 
             return (await client.get(f"{running.url}/health")).json() == {"status": "ok"}
 
         assert await healthy(), "alive without a hub"
-        assert (await status(client, running, site))["trust_id"] is None
+        before = await status(client, running, site)
+        assert (before["trust_id"], before["last_heartbeat_at"]) == (None, None)
         hub.server.start()
         await hub.opened(early)
-        assert (await status(client, running, site))["trust_id"] == str(hub.trust_id)
+        after = await status(client, running, site)
+        assert (after["trust_id"], after["heartbeat_problem"]) == (str(hub.trust_id), "")
+        assert datetime.now(UTC) - datetime.fromisoformat(after["last_heartbeat_at"]) < timedelta(minutes=1)
         hub.server.stop()
         later = add(hub)
         assert await healthy()
+        async with asyncio.timeout(10):
+            while not (await status(client, running, site))["heartbeat_problem"]:
+                await asyncio.sleep(0.05)
     hub.server.start()
     await hub.opened(later)
 

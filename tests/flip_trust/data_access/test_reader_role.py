@@ -1,5 +1,7 @@
 """The second line of defence: what the role refuses when the guard is not there."""
 
+from typing import Any
+
 import asyncpg
 import pytest
 
@@ -77,11 +79,55 @@ async def test_preparing_again_changes_nothing_and_keeps_the_secret(owner_url: s
     try:
         before = await owner.fetchval("SELECT secret FROM flip.site_secret")
         await prepare_database(owner_url, reader_url)
-        await prepare_database(owner_url, reader_url)
+        assert not await prepare_database(owner_url, reader_url)
         assert await owner.fetchval("SELECT secret FROM flip.site_secret") == before
         stored = await owner.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = 'flip_reader'")
         assert stored.startswith("SCRAM-SHA-256$4096:")
         assert "pass-word" not in stored
+    finally:
+        await owner.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER ROLE flip_reader PASSWORD 'another'",
+        "ALTER ROLE flip_reader SET statement_timeout = '7s'",
+        "ALTER ROLE flip_reader CREATEDB",
+        "GRANT SELECT ON omop.person TO PUBLIC",
+        "GRANT SELECT ON pg_catalog.pg_stats TO PUBLIC",
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) TO PUBLIC",
+        "GRANT ALL ON SCHEMA public TO PUBLIC",
+        "REVOKE SELECT (person_id) ON omop.person FROM flip_reader",
+        "GRANT SELECT (person_id) ON omop.person TO pg_monitor;"
+        "REVOKE SELECT (person_id) ON omop.person FROM flip_reader",
+        "DROP TABLE flip.query_failure",
+        "DELETE FROM flip.site_secret",
+        "DROP FUNCTION flip_math.plus(int8, int8)",
+    ],
+)
+async def test_what_is_put_right_is_told(own_site: Any, change: str) -> None:
+    urls = own_site.owner_url, own_site.reader_url
+    owner = await asyncpg.connect(own_site.owner_url)
+    try:
+        await prepare_database(*urls)
+        await owner.execute(change)
+        assert await prepare_database(*urls, dry_run=True)
+        assert await prepare_database(*urls, dry_run=True), "a dry run leaves it as it is"
+        assert await prepare_database(*urls)
+        assert not await prepare_database(*urls)
+        assert not await prepare_database(*urls, dry_run=True)
+    finally:
+        await prepare_database(*urls)
+        await owner.close()
+
+
+async def test_rights_of_others_are_no_change(own_site: Any) -> None:
+    owner = await asyncpg.connect(own_site.owner_url)
+    try:
+        await prepare_database(own_site.owner_url, own_site.reader_url)
+        await owner.execute("GRANT SELECT (person_id) ON omop.person TO pg_monitor")
+        assert not await prepare_database(own_site.owner_url, own_site.reader_url)
     finally:
         await owner.close()
 
