@@ -1,21 +1,21 @@
 """`flipctl images`: build the images, say what there is."""
 
 import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from flipctl import images_docker as docker
 from flipctl.images_base import MIRROR, make_base
 from flipctl.images_list import BASE, Image, ImageList, ImagesError, checkout, load, tag, version
-from flipctl.output import JsonFlag, console, fail, print_json, print_table
+from flipctl.images_run import errors, progress, revision
+from flipctl.images_xnat import xnat
+from flipctl.output import JsonFlag, console, print_json, print_table
 
 app = typer.Typer(help="Container images of the services.", no_args_is_help=True)
 
@@ -74,7 +74,7 @@ def build(
 
     What did not change comes from Docker's cache.
     """
-    with _errors():
+    with errors():
         root = checkout()
         images = load(root)
         order = images.build_order(names or [])
@@ -86,7 +86,7 @@ def build(
             images,
             version(root),
             base or images.base,
-            _revision(root),
+            revision(root),
             source,
             ca and ca.resolve(),
             torch_index,
@@ -102,7 +102,7 @@ def build(
 @app.command("list", epilog="Example: flipctl images list --json")
 def list_images(as_json: JsonFlag = False) -> None:
     """Say what images there are, and which of them this machine has."""
-    with _errors():
+    with errors():
         root = checkout()
         images, release = load(root), version(root)
         tags = {name: tag(images, name, release) for name in images.images}
@@ -138,7 +138,7 @@ def list_images(as_json: JsonFlag = False) -> None:
 @app.command(epilog="Example: flipctl images inspect fl-client")
 def inspect(name: Annotated[str, typer.Argument(help="Name of the image.")], as_json: JsonFlag = False) -> None:
     """Show a built image: id, size, layers and how many of them others share, user, labels."""
-    with _errors():
+    with errors():
         root = checkout()
         images, release = load(root), version(root)
         images.build_order([name])
@@ -175,9 +175,9 @@ def base_image(
 ) -> None:
     """Make a minimal Debian image from a mirror, for machines that reach no registry. Needs root and mmdebstrap."""
     started = time.monotonic()
-    with _errors():
+    with errors():
         docker.require()
-        with _progress(f"making {name} from {mirror}"):
+        with progress(f"making {name} from {mirror}"):
             make_base(mirror, name)
         found = docker.find([name])[name]
     row = {"tag": name, "id": found.id, "MB": found.megabytes, "seconds": round(time.monotonic() - started, 1)}
@@ -188,27 +188,18 @@ def base_image(
         console.print(f"\nnow: flipctl images build --base {name}")
 
 
+app.command("xnat", epilog="Example: flipctl images xnat --war xnat-web-1.10.0.war --plugins plugins/")(xnat)
+
+
 def _build_one(options: Options, name: str, count: str) -> dict[str, Any]:
     started = time.monotonic()
     full = tag(options.images, name, options.release)
-    with _progress(f"building {name} ({count})") as say:
+    with progress(f"building {name} ({count})") as say:
         dockerfile = options.root / "images" / name / "Dockerfile"
         docker.build(options.program, options.root, dockerfile, full, options.arguments(name), options.ca, say)
     found = docker.find([full])[full]
     seconds = round(time.monotonic() - started, 1)
     return {"name": name, "tag": full, "MB": found.megabytes, "layers": len(found.layers), "seconds": seconds}
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[str], None]]:
-    """What is being done, on standard error: one line that changes on a terminal, one line a job elsewhere."""
-    screen = Console(stderr=True, highlight=False, markup=False)
-    if not screen.is_terminal:
-        screen.print(title)
-        yield lambda step: None
-        return
-    with screen.status(title) as status:
-        yield lambda step: status.update(f"{title}: {step}"[: screen.width - 3])
 
 
 @contextmanager
@@ -225,26 +216,6 @@ def _wheelhouse(folder: Path, wheels: Path | None) -> Iterator[None]:
     finally:
         for target in put:
             target.unlink(missing_ok=True)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except ImagesError as error:
-        fail(str(error))
-
-
-def _revision(root: Path) -> str:
-    """The commit, `-changed` appended if files differ from it; `unknown` outside of git."""
-    answers = []
-    for question in (["rev-parse", "HEAD"], ["status", "--porcelain"]):
-        try:
-            done = subprocess.run(["git", "-C", str(root), *question], capture_output=True, text=True, check=True)  # noqa: S607 - the user's git, by PATH
-        except (OSError, subprocess.CalledProcessError):
-            return "unknown"
-        answers.append(done.stdout.strip())
-    return answers[0] + ("-changed" if answers[1] else "")
 
 
 def _summary(found: docker.Built) -> dict[str, Any]:

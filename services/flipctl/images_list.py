@@ -40,6 +40,19 @@ class Image(Part):
     health: tuple[Text, ...] = Field(min_length=1, description="the health check's command")
 
 
+class Supplied(BaseModel):
+    """An image that is built of files which only the operator has, on a base of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    purpose: Text = Field(alias="for")
+    base: Text = Field(description="the registry's image it stands on")
+    verb: Text = Field(description="the command that builds it")
+    user: int = Field(ge=10001, le=10999, description="uid and gid it runs as")
+    ports: tuple[Port, ...] = ()
+    health: tuple[Text, ...] = Field(min_length=1, description="the health check's command")
+
+
 class ImageList(BaseModel):
     """The list: parts in the order they are built, then images."""
 
@@ -48,6 +61,7 @@ class ImageList(BaseModel):
     base: Text = Field(description="the registry's image that everything stands on")
     parts: dict[Name, Part]
     images: dict[Name, Image]
+    supplied: dict[Name, Supplied] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _refers_backwards(self) -> Self:
@@ -78,6 +92,9 @@ class ImageList(BaseModel):
             ImagesError: one of them is not in the list.
         """
         names = list(wanted) or list(self.images)
+        for name in names:
+            if name in self.supplied:
+                raise ImagesError(f"{name} needs files of yours: {self.supplied[name].verb} --help says which")
         unknown = sorted(set(names) - set(self.images))
         if unknown:
             raise ImagesError(f"no image is called {', '.join(unknown)}; there are {', '.join(self.images)}")
@@ -129,4 +146,5 @@ def version(root: Path) -> str:
 
 def tag(images: ImageList, name: str, release: str) -> str:
     """What an image, or a part, is called in Docker."""
-    return f"flip/{name}:{release}" if name in images.images else f"flip/part-{name}:{release}"
+    own = name in images.images or name in images.supplied
+    return f"flip/{name}:{release}" if own else f"flip/part-{name}:{release}"

@@ -36,7 +36,7 @@ def test_the_list_is_of_this_checkout() -> None:
 
 def test_every_folder_is_in_the_list_and_every_entry_has_a_dockerfile() -> None:
     folders = {path.parent.name for path in (ROOT / "images").glob("*/Dockerfile")}
-    assert folders == set(ENTRIES)
+    assert folders == {*ENTRIES, *IMAGES.supplied}
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -66,9 +66,9 @@ def test_certificates_and_caches_are_mounted_never_copied(name: str) -> None:
         assert "--mount=type=cache,target=/root/.cache/pip" in line
 
 
-@pytest.mark.parametrize("name", IMAGES.images)
+@pytest.mark.parametrize("name", [*IMAGES.images, *IMAGES.supplied])
 def test_an_image_states_user_ports_and_health_as_the_list_does(name: str) -> None:
-    image, text = IMAGES.images[name], last_stage(name)
+    image, text = {**IMAGES.images, **IMAGES.supplied}[name], last_stage(name)
     users = re.findall(r"^USER (\S+)$", text, re.MULTILINE)
     assert users == [f"{image.user}:{image.user}"]
     ports = re.findall(r"^EXPOSE (.*)$", text, re.MULTILINE)
@@ -77,7 +77,7 @@ def test_an_image_states_user_ports_and_health_as_the_list_does(name: str) -> No
     assert [words(line) for line in health] == [list(image.health)]
 
 
-@pytest.mark.parametrize("name", IMAGES.images)
+@pytest.mark.parametrize("name", [*IMAGES.images, *IMAGES.supplied])
 def test_an_image_is_labelled(name: str) -> None:
     text = last_stage(name)
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', text))

@@ -148,10 +148,12 @@ class Engine:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            for study in await self._thread(self._ledger.studies, project_id):
-                if study.attempts:
-                    async with self._lock(study.accession):
-                        await self._store.remove(project_id, study.accession)
+            asked_for = [study for study in await self._thread(self._ledger.studies, project_id) if study.attempts]
+            for study in asked_for:
+                async with self._lock(study.accession):
+                    await self._store.remove(project_id, study.accession)
+            if asked_for:
+                await self._store.remove_project(project_id)
             await self._thread(self._library.remove_project, project_id)
             await self._thread(self._ledger.remove, project_id)
         finally:

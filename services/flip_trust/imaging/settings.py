@@ -18,6 +18,7 @@ class StoreKind(StrEnum):
     FOLDER = "folder"
     DIMSE = "dimse"
     ORTHANC = "orthanc"
+    XNAT = "xnat"
 
 
 _NEEDED = {
@@ -30,6 +31,14 @@ _NEEDED = {
         "orthanc_pacs",
         "orthanc_ae_title",
     ),
+    StoreKind.XNAT: (
+        "xnat_url",
+        "xnat_username",
+        "xnat_password",
+        "xnat_pacs",
+        "xnat_ae_title",
+        "xnat_ae_port",
+    ),
 }
 
 
@@ -38,7 +47,7 @@ class ImagingSettings(DoorSettings):
 
     imaging_data_dir: Path = Field(description="Folder of the projects' studies and of the import ledger")
     imaging_store: StoreKind = Field(
-        description="Where images come from: folder (of DICOM files), dimse (a PACS), orthanc (a staging Orthanc)"
+        description="Where images come from: folder (of DICOM files), dimse (a PACS), orthanc (a staging Orthanc), xnat"
     )
 
     imaging_folder: Path | None = Field(default=None, description="folder: the folder of DICOM files, read only")
@@ -71,6 +80,23 @@ class ImagingSettings(DoorSettings):
     )
     orthanc_ae_title: AETitle | None = Field(
         default=None, description="orthanc: AE title of the staging Orthanc, known to the PACS"
+    )
+
+    xnat_url: HttpUrl | None = Field(default=None, description="xnat: its address, with the path it is served under")
+    xnat_username: str | None = Field(
+        default=None, description="xnat: FLIP's user there, with roles Administrator, Dqr"
+    )
+    xnat_password: SecretStr | None = Field(default=None, description="xnat: password of that user")
+    xnat_ca: Path | None = Field(default=None, description="xnat: CA file of its certificate, for https")
+    xnat_pacs: AETitle | None = Field(
+        default=None, description="xnat: AE title of the PACS, as registered in its query-retrieve plugin"
+    )
+    xnat_ae_title: AETitle | None = Field(
+        default=None, description="xnat: AE title of its DICOM receiver, known to the PACS as a C-MOVE destination"
+    )
+    xnat_ae_port: Port | None = Field(default=None, description="xnat: port of that receiver")
+    xnat_import_seconds: float = Field(
+        default=3600, gt=0, description="xnat: longest that it may take to archive a study; then it is asked again"
     )
 
     import_concurrency: int = Field(default=4, ge=1, le=64, description="Studies brought in at the same time")

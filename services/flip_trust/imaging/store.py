@@ -78,6 +78,9 @@ class ImagingStore(ABC):
         """The project gives the study up: MUST remove every copy that this store made for the project."""
         await self.release(project_id, accession)
 
+    async def remove_project(self, project_id: UUID) -> None:  # noqa: B027 - nothing to do is a fair answer
+        """Every study of the project was removed: MUST remove what else the store keeps for the project."""
+
     async def attach(self, project_id: UUID, accession: str, name: str, file: Path) -> None:  # noqa: B027 - nothing to do is a fair answer
         """A derived file was stored beside the study: a store that people browse (XNAT) MUST show it there too."""
 

@@ -20,6 +20,8 @@ from imaging_service import KEY, KEY_HEADER, Conversion, Process, Service
 from numpy.typing import NDArray
 from orthanc_servers import DICOMWEB, ORTHANC, Orthanc, OrthancPair, orthanc_settings, start_orthanc
 from pydantic import SecretStr
+from tls_issuer import issuer
+from xnat_servers import Xnat, start_xnat
 
 from flip_fl.processes import free_port
 from flip_trust.imaging.app import create_app
@@ -28,7 +30,7 @@ from flip_trust.imaging.library import Library
 from flip_trust.imaging.room import Room
 from flip_trust.imaging.settings import ImagingSettings
 from flip_trust.imaging.store import ImagingStore
-from flip_trust.imaging.stores import DimseStore, FolderStore, OrthancStore, Peer, StagingOrthanc
+from flip_trust.imaging.stores import DimseStore, FolderStore, OrthancStore, Peer, StagingOrthanc, TlsFiles
 from flipctl.pacs import Pacs
 
 
@@ -99,6 +101,22 @@ def orthanc_settings_fixture(orthancs: OrthancPair) -> dict[str, Any]:
     return orthanc_settings(orthancs)
 
 
+@pytest.fixture
+def tls_files(tmp_path: Path) -> Callable[[str], TlsFiles]:
+    """Issues certificates for `localhost`, by one CA."""
+    return issuer(tmp_path / "tls")
+
+
+@pytest.fixture
+def xnat(tmp_path: Path, source: Path, pacs_of: PacsFactory) -> Iterator[Xnat]:
+    """XNAT's stand-in before a PACS over the folder `source`."""
+    receiver = Peer("XNAT", "127.0.0.1", free_port())
+    pacs = pacs_of(source, receiver)
+    started = start_xnat(tmp_path / "xnat", Peer("PACS", "127.0.0.1", pacs.port), receiver)
+    yield started
+    started.stand_in.stop()
+
+
 @dataclass
 class World:
     """A store, and the way to put files into the source behind it."""
@@ -106,9 +124,10 @@ class World:
     store: ImagingStore
     add: Callable[[list[Path]], None]
     source_files: Callable[[str], int]
+    has_users: bool = False
 
 
-@pytest.fixture(params=["folder", "dimse", pytest.param("orthanc", marks=pytest.mark.orthanc)])
+@pytest.fixture(params=["folder", "dimse", "xnat", pytest.param("orthanc", marks=pytest.mark.orthanc)])
 async def world(request: pytest.FixtureRequest, source: Path, pacs_of: PacsFactory) -> AsyncIterator[World]:
     """Every store there is, over its own source."""
     if request.param == "orthanc":
@@ -131,12 +150,14 @@ async def world(request: pytest.FixtureRequest, source: Path, pacs_of: PacsFacto
 
         if request.param == "folder":
             store = FolderStore(source)
+        elif request.param == "xnat":
+            store = request.getfixturevalue("xnat").store()
         else:
             own = Peer("FLIP", "127.0.0.1", free_port())
             pacs = pacs_of(source, own)
             store = DimseStore(pacs=Peer("PACS", "127.0.0.1", pacs.port), own=own, timeout_seconds=20)
     await store.start()
-    yield World(store, add, count)
+    yield World(store, add, count, has_users=request.param == "xnat")
     await store.stop()
 
 

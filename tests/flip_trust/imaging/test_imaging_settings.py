@@ -7,7 +7,7 @@ import pytest
 
 from flip_common.settings import SettingsError
 from flip_trust.imaging.settings import ImagingSettings
-from flip_trust.imaging.stores import DimseStore, FolderStore, OrthancStore, make_store
+from flip_trust.imaging.stores import DimseStore, FolderStore, OrthancStore, XnatStore, make_store
 
 BASE = {"IMAGING_DATA_DIR": "/data", "TRUST_INTERNAL_SERVICE_KEY": "0123456789abcdef"}
 DIMSE = {
@@ -26,6 +26,15 @@ ORTHANC = {
     "ORTHANC_PACS": "pacs",
     "ORTHANC_AE_TITLE": "STAGING",
 }
+XNAT = {
+    "IMAGING_STORE": "xnat",
+    "XNAT_URL": "http://xnat-web:8080",
+    "XNAT_USERNAME": "flip-imaging",
+    "XNAT_PASSWORD": "not-to-be-shown",
+    "XNAT_PACS": "PACS",
+    "XNAT_AE_TITLE": "XNAT",
+    "XNAT_AE_PORT": "8104",
+}
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-@pytest.mark.parametrize("given", [DIMSE, ORTHANC])
+@pytest.mark.parametrize("given", [DIMSE, ORTHANC, XNAT])
 def test_each_missing_setting_of_a_store_is_named(load: Any, given: dict[str, str]) -> None:
     assert load(given)
     for name in given.keys() - {"IMAGING_STORE"}:
@@ -63,7 +72,7 @@ def test_the_folder_must_be_there(load: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("IMAGING_STORE", "xnat"),
+        ("IMAGING_STORE", "tape"),
         ("PACS_PORT", "0"),
         ("PACS_AE_TITLE", "MORE THAN SIXTEEN CHARACTERS"),
         ("IMPORT_CONCURRENCY", "0"),
@@ -82,7 +91,8 @@ def test_dicom_tls_is_all_or_nothing(load: Any, tmp_path: Path) -> None:
 
 
 def test_no_secret_shows(load: Any) -> None:
-    assert "not-to-be-shown" not in repr(load(ORTHANC))
+    for values in (ORTHANC, XNAT):
+        assert "not-to-be-shown" not in repr(load(values))
     assert BASE["TRUST_INTERNAL_SERVICE_KEY"] not in repr(load(ORTHANC))
 
 
@@ -92,7 +102,8 @@ def test_every_setting_is_described() -> None:
 
 async def test_the_store_chosen_is_the_store_made(load: Any, tmp_path: Path) -> None:
     folder = {"IMAGING_STORE": "folder", "IMAGING_FOLDER": str(tmp_path)}
-    for values, kind in ((folder, FolderStore), (DIMSE, DimseStore), (ORTHANC, OrthancStore)):
+    kinds = ((folder, FolderStore), (DIMSE, DimseStore), (ORTHANC, OrthancStore), (XNAT, XnatStore))
+    for values, kind in kinds:
         store = make_store(load(values))
         assert type(store) is kind
         await store.stop()

@@ -170,9 +170,23 @@ async def test_a_cancelled_fetch_stops(world: Any, make: Any, tmp_path: Path, in
     assert len(list(into.iterdir())) == count
 
 
-async def test_a_store_without_users_says_so(world: Any) -> None:
+async def test_users_are_made_where_a_store_has_them(world: Any) -> None:
     user = UpdateUserProfilePayload(username="u", email="u@x.org", enabled=True)
     result = await world.store.update_user(user)
-    assert not result.applied
+    assert result.applied == world.has_users
     assert result.reason
-    await world.store.attach(PROJECT, "A1", "x.json", Path("/nowhere"))
+
+
+async def test_a_derived_file_is_taken_and_the_project_can_go(
+    world: Any, make: Any, tmp_path: Path, into: Path, accession: str
+) -> None:
+    world.add(make.series(tmp_path / "made", accession, slices=2).files)
+    await world.store.fetch(PROJECT, accession, intake_to(into))
+    derived = tmp_path / "label_1.nii.gz"
+    derived.write_bytes(b"derived")
+    await world.store.attach(PROJECT, accession, derived.name, derived)
+    await world.store.attach(PROJECT, accession, derived.name, derived)
+    assert derived.read_bytes() == b"derived"
+    await world.store.remove(PROJECT, accession)
+    await world.store.remove_project(PROJECT)
+    await world.store.remove_project(PROJECT)

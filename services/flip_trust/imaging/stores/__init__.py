@@ -5,8 +5,20 @@ from flip_trust.imaging.store import ImagingStore
 from flip_trust.imaging.stores.dimse import DimseStore, Peer, TlsFiles
 from flip_trust.imaging.stores.folder import FolderStore
 from flip_trust.imaging.stores.orthanc import OrthancStore, StagingOrthanc
+from flip_trust.imaging.stores.xnat import XnatStore
+from flip_trust.imaging.stores.xnat_client import XnatServer
 
-__all__ = ["DimseStore", "FolderStore", "OrthancStore", "Peer", "StagingOrthanc", "TlsFiles", "make_store"]
+__all__ = [
+    "DimseStore",
+    "FolderStore",
+    "OrthancStore",
+    "Peer",
+    "StagingOrthanc",
+    "TlsFiles",
+    "XnatServer",
+    "XnatStore",
+    "make_store",
+]
 
 
 def make_store(settings: ImagingSettings) -> ImagingStore:
@@ -36,4 +48,18 @@ def make_store(settings: ImagingSettings) -> ImagingStore:
                     ca=settings.orthanc_ca,
                 ),
                 timeout_seconds=settings.pacs_timeout_seconds,
+            )
+        case StoreKind.XNAT:
+            return XnatStore(
+                XnatServer(
+                    url=str(settings.xnat_url).rstrip("/"),
+                    username=given["xnat_username"],
+                    password=given["xnat_password"],
+                    pacs=given["xnat_pacs"],
+                    ae_title=given["xnat_ae_title"],
+                    ae_port=given["xnat_ae_port"],
+                    ca=settings.xnat_ca,
+                ),
+                timeout_seconds=settings.pacs_timeout_seconds,
+                import_seconds=settings.xnat_import_seconds,
             )
