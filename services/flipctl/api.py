@@ -1,11 +1,18 @@
 """A caller of the hub's public API; verbs and the demo's people have nothing else."""
 
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import httpx
+import typer
+
+HubCaFile = Annotated[
+    Path | None,
+    typer.Option("--ca", help="The only CA (PEM) trusted for the hub, if not the system's.", envvar="HUB_CA_FILE"),
+]
 
 POLL_SECONDS = 0.25
 T = TypeVar("T")
@@ -15,22 +22,34 @@ class ApiError(RuntimeError):
     """The hub refused; the text holds its problem document's detail."""
 
 
+def hub_tls(ca: Path | None) -> ssl.SSLContext:
+    """How the hub's certificate is checked: against `ca` alone, or the system's authorities.
+
+    Raises:
+        ApiError: the file cannot be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise ApiError(f"--ca {ca}: cannot be used ({error}); name a PEM file with the hub's CA") from None
+
+
 class Api:
     """One signed-in user of the hub; close it, or use it as a context manager.
 
     Every method raises ApiError when the hub answers with a problem, with its code and detail.
     """
 
-    def __init__(self, base_url: str, token: str | None = None) -> None:
+    def __init__(self, base_url: str, token: str | None = None, ca: Path | None = None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.http = httpx.Client(base_url=base_url, headers=headers, timeout=120, trust_env=False)
+        self.http = httpx.Client(base_url=base_url, headers=headers, verify=hub_tls(ca), timeout=120, trust_env=False)
 
     @classmethod
-    def sign_in(cls, base_url: str, email: str, password: str) -> "Api":
-        """Signs in with a local account."""
-        with cls(base_url) as stranger:
+    def sign_in(cls, base_url: str, email: str, password: str, ca: Path | None = None) -> "Api":
+        """Signs in with a local account. `ca`: a PEM file with the only authority trusted for the hub."""
+        with cls(base_url, ca=ca) as stranger:
             answer = stranger.post("/auth/sign-in", {"email": email, "password": password})
-        return cls(base_url, answer["token"])
+        return cls(base_url, answer["token"], ca)
 
     def __enter__(self) -> "Api":
         return self

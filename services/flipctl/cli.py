@@ -5,7 +5,9 @@ import typer
 from flipctl import app_check, doctor, images, keys, trust
 from flipctl.data import cli as data
 from flipctl.demo import cli as demo
+from flipctl.dev import cli as dev
 from flipctl.kit import cli as kit
+from flipctl.status import cli as status
 
 app = typer.Typer(
     name="flipctl",
@@ -20,8 +22,10 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(app_check.app, name="app")
 app.add_typer(data.app, name="data")
 app.add_typer(images.app, name="images")
+app.add_typer(dev.app, name="dev")
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command("status", epilog=status.EXAMPLE)(status.status)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import typer
 from packaging.requirements import Requirement
 
 from flip_common.settings import ServiceSettings, SettingsError
+from flipctl.api import ApiError, HubCaFile, hub_tls
 from flipctl.output import JsonFlag, console, print_json, print_table
 
 EXAMPLE = "Example: flipctl doctor --service trust-api --env-file /opt/flip/config/trust-api.env"
@@ -137,13 +138,18 @@ def check_service(service: Service, env_file: Path | None) -> Iterator[Finding]:
             yield Finding("env file", "ok", f"{env_file} is its owner's only")
 
 
-def check_hub(url: str) -> Iterator[Finding]:
-    """Whether the hub answers under its API URL, and how far the clocks are apart."""
+def check_hub(url: str, ca: Path | None = None) -> Iterator[Finding]:
+    """Whether the hub answers under its API URL, and how far the clocks are apart. Asks as a trust's services do."""
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=10)
+        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=10, verify=hub_tls(ca), trust_env=False)
         answer.raise_for_status()
+    except ApiError as error:
+        yield Finding("hub", "fault", str(error), "give the file the hub's engineer sent, hub-ca.pem of a kit")
+        return
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        remedy = "check the URL (it ends in /api), DNS, proxy, firewall (outbound 443) and the certificate"
+        remedy = (
+            "check the URL (it ends in /api), DNS, firewall (outbound 443) and the certificate (a private CA: --ca)"
+        )
         yield Finding("hub", "fault", f"{url}: {type(error).__name__}: {error}", remedy)
         return
     yield Finding("hub", "ok", f"{url} answers in {answer.elapsed.total_seconds() * 1000:.0f} ms")
@@ -163,6 +169,7 @@ def doctor(
     service: Annotated[list[Service] | None, typer.Option(help="Check this service's settings; repeatable.")] = None,
     env_file: Annotated[Path | None, typer.Option(help="Env file the service reads.")] = None,
     hub: Annotated[str | None, typer.Option(help="Hub API URL to try, such as https://hub.example.org/api.")] = None,
+    ca: HubCaFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Look for what is wrong with this install and say what to do. Exit status 1 when a fault was found."""
@@ -171,7 +178,7 @@ def doctor(
     for name in service or []:
         findings += check_service(name, env_file)
     if hub:
-        findings += check_hub(hub)
+        findings += check_hub(hub, ca)
     faults = sum(finding.verdict == "fault" for finding in findings)
     if as_json:
         print_json({"faults": faults, "findings": [asdict(finding) for finding in findings]})

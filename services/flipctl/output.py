@@ -23,7 +23,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows as a table; the keys of the first row are the columns."""
     table = Table(title=title, title_justify="left", show_edge=False)
     for column in rows[0] if rows else ():
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # a name that is cut short cannot be copied
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     console.print(table)

@@ -11,7 +11,7 @@ import httpx
 import typer
 
 from flipctl import envfile
-from flipctl.api import Api, ApiError
+from flipctl.api import Api, ApiError, HubCaFile, hub_tls
 from flipctl.kit import KitError
 from flipctl.kit.cli import PASSPHRASE_VARIABLE
 from flipctl.kit.issue import Order, check, make, new_file, read_certificates
@@ -35,7 +35,9 @@ Out = Annotated[Path, typer.Option(help="The kit file, one that does not exist y
 SigningKey = Annotated[Path, typer.Option(help="The hub's key for signing kits, made by: flipctl kit keygen.")]
 FlServer = Annotated[str, typer.Option(help="The FL server as trusts dial it, host:port.")]
 FlCa = Annotated[Path, typer.Option(help="CA certificate of the FL server (PEM).")]
-HubCa = Annotated[Path | None, typer.Option(help="CA certificate of the hub (PEM), if it is a private one.")]
+HubCa = Annotated[
+    Path | None, typer.Option(help="CA certificate of the hub (PEM) for the site, if it is private; trusted here, too.")
+]
 Via = Annotated[str | None, typer.Option(help="Where this machine reaches the hub's API, if not at --hub.")]
 Days = Annotated[int, typer.Option(help="Days until the kit can no longer be opened.", min=1, max=365)]
 HUB_ERRORS = (ApiError, KitError, httpx.HTTPError, httpx.InvalidURL)
@@ -43,13 +45,22 @@ PASSWORD_VARIABLE = "FLIP_PASSWORD"  # noqa: S105 - the name of a variable, not 
 MIN_PASSPHRASE_CHARS = 12
 
 
-def _sign_in(hub: str, email: str, option: str = "--hub") -> Api:
+def sign_in(hub: str, email: str, ca: Path | None, option: str = "--hub") -> Api:
+    """A session at the hub; the password is that of FLIP_PASSWORD, else asked for.
+
+    Raises:
+        KitError: no address of a hub.
+        ApiError: the hub refused.
+        httpx.HTTPError: it cannot be reached.
+    """
     check(option, hub.rstrip("/"))
+    hub_tls(ca)  # before anybody is asked for a password
     password = os.environ.get(PASSWORD_VARIABLE) or typer.prompt("Password", hide_input=True, err=True)
-    return Api.sign_in(hub.rstrip("/"), email, password)
+    return Api.sign_in(hub.rstrip("/"), email, password, ca)
 
 
-def _told(error: Exception, hub: str) -> str:
+def told(error: Exception, hub: str) -> str:
+    """A failure to talk to the hub, in words, with the remedy."""
     if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
         return f"{hub} cannot be reached ({error}); look what is wrong: flipctl doctor --hub {hub}"
     return str(error)
@@ -93,6 +104,7 @@ def onboard(
     to: To = None,
     passphrase: Passphrase = False,
     hub_ca: HubCa = None,
+    ca: HubCaFile = None,
     via: Via = None,
     days: Days = 30,
     as_json: JsonFlag = False,
@@ -102,7 +114,7 @@ def onboard(
     The password is asked for, or taken from FLIP_PASSWORD; a passphrase likewise from FLIP_KIT_PASSPHRASE.
     """
     order = _order(name, hub, to, passphrase, signing_key, fl_server, fl_ca, hub_ca, days)
-    _issue(order, via, email, out, lambda api: api.post("/trusts", {"name": name}), as_json)
+    _issue(order, via, ca or hub_ca, email, out, lambda api: api.post("/trusts", {"name": name}), as_json)
 
 
 @app.command(
@@ -121,6 +133,7 @@ def reissue(
     to: To = None,
     passphrase: Passphrase = False,
     hub_ca: HubCa = None,
+    ca: HubCaFile = None,
     via: Via = None,
     days: Days = 30,
     as_json: JsonFlag = False,
@@ -130,7 +143,7 @@ def reissue(
     No other trust is touched.
     """
     order = _order(name, hub, to, passphrase, signing_key, fl_server, fl_ca, hub_ca, days)
-    _issue(order, via, email, out, lambda api: api.post(f"/trusts/{_trust_id(api, name)}/keys"), as_json)
+    _issue(order, via, ca or hub_ca, email, out, lambda api: api.post(f"/trusts/{_trust_id(api, name)}/keys"), as_json)
 
 
 def _order(
@@ -178,13 +191,19 @@ def _new_passphrase() -> str:
 
 
 def _issue(
-    order: Order, via: str | None, email: str, out: Path, ask_hub: Callable[[Api], dict[str, Any]], as_json: bool
+    order: Order,
+    via: str | None,
+    ca: Path | None,
+    email: str,
+    out: Path,
+    ask_hub: Callable[[Api], dict[str, Any]],
+    as_json: bool,
 ) -> None:
     address, option = (via, "--via") if via else (order.hub, "--hub")
     issued = False
     try:
         with new_file(out) as write:
-            with _sign_in(address, email, option) as api:
+            with sign_in(address, email, ca, option) as api:
                 answer = ask_hub(api)
                 issued = True
                 # Every key the hub ever gave this trust, oldest first: its place is the kit's serial.
@@ -202,7 +221,7 @@ def _issue(
             remedy = f"; for a new kit: flipctl trust reissue {order.trust_name}"
         elif "too_many_keys" in str(error):
             remedy = f": flipctl trust retire {order.trust_name}, with --unused if a kit was lost"
-        fail(f"{_told(error, address)}{remedy}")
+        fail(f"{told(error, address)}{remedy}")
     _report_kit(header, fingerprint(order.signing_key.public_key().public_bytes_raw()), out, as_json)
 
 
@@ -220,25 +239,28 @@ def retire(
     hub: HubUrl,
     email: Email,
     unused: Annotated[bool, typer.Option("--unused", help="End keys no call was made with: a kit was lost.")] = False,
+    ca: HubCaFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """End a trust's older key, once the newer one has been used; or with --unused the keys of kits that got lost."""
     try:
-        with _sign_in(hub, email) as api:
+        with sign_in(hub, email, ca) as api:
             trust_id = _trust_id(api, name)
             if unused:
                 _retire_unused(api, trust_id, name, as_json)
             else:
                 _retire(api, trust_id, name, as_json)
     except HUB_ERRORS as error:
-        fail(_told(error, hub))
+        fail(told(error, hub))
 
 
 @app.command(
     epilog="Example: flipctl trust register Trust_3 --hub https://hub.example.org/api --email admin@example.org "
     "--kit trust_3.env"
 )
-def register(name: str, hub: HubUrl, email: Email, kit: KitFile, as_json: JsonFlag = False) -> None:
+def register(
+    name: str, hub: HubUrl, email: Email, kit: KitFile, ca: HubCaFile = None, as_json: JsonFlag = False
+) -> None:
     """Register a trust and write its keys as they are, for a site on this machine. For others: onboard.
 
     The password is asked for, or taken from FLIP_PASSWORD.
@@ -246,11 +268,11 @@ def register(name: str, hub: HubUrl, email: Email, kit: KitFile, as_json: JsonFl
     if kit.exists():
         fail(f"{kit} exists; name another file, so that no kit is lost")
     try:
-        with _sign_in(hub, email) as api:
+        with sign_in(hub, email, ca) as api:
             answer = api.post("/trusts", {"name": name})
         _save(answer, hub, kit)
     except (*HUB_ERRORS, OSError) as error:
-        fail(_told(error, hub))
+        fail(told(error, hub))
     _report(answer, kit, f"{name} is registered with id {answer['trust_id']}", as_json)
 
 
@@ -265,6 +287,7 @@ def rotate_key(
     email: Email,
     kit: KitFile,
     retire_old: Annotated[bool, typer.Option(help="End the older key now instead of making a new one.")] = False,
+    ca: HubCaFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Give a trust second keys, as `register` does; the first stay valid until you run this again with --retire-old.
@@ -274,7 +297,7 @@ def rotate_key(
     if kit.exists() and not retire_old:
         fail(f"{kit} exists; name another file, so that no kit is lost")
     try:
-        with _sign_in(hub, email) as api:
+        with sign_in(hub, email, ca) as api:
             trust_id = _trust_id(api, name)
             if retire_old:
                 _retire(api, trust_id, name, as_json)
@@ -282,7 +305,7 @@ def rotate_key(
             answer = api.post(f"/trusts/{trust_id}/keys")
         _save(answer, hub, kit)
     except (*HUB_ERRORS, OSError) as error:
-        fail(_told(error, hub))
+        fail(told(error, hub))
     _report(answer, kit, f"{name} has a second kit; both work until --retire-old", as_json)
 
 

@@ -37,8 +37,8 @@ class Run:
 class People:
     """Everyone who takes part. All of them see the hub only."""
 
-    def __init__(self, admin: Api, base_url: str, progress: Progress) -> None:
-        self.admin, self.base_url, self.progress = admin, base_url, progress
+    def __init__(self, admin: Api, base_url: str, progress: Progress, ca: Path | None = None) -> None:
+        self.admin, self.base_url, self.progress, self._ca = admin, base_url, progress, ca
         self.passwords: dict[str, str] = {}
         self.owners: dict[str, Api] = {}
         self.trust_ids: dict[str, str] = {}
@@ -70,7 +70,7 @@ class People:
 
     def sign_in(self, email: str) -> Api:
         """Signs in with an account made here."""
-        caller = Api.sign_in(self.base_url, email, self.passwords[email])
+        caller = Api.sign_in(self.base_url, email, self.passwords[email], self._ca)
         self._callers.append(caller)
         return caller
 

@@ -77,7 +77,7 @@ def _run_alone(
         with progress.step("hub and FL server start"):
             federation.start_hub()
         with progress.step("brain MR, labels and patient records are made"):
-            manifest = _data(folder / "data", patients, progress)
+            manifest = make_data(folder / "data", patients, progress)
         with progress.step("administrator signs in, registers trusts, makes accounts"):
             people = People(federation.sign_in_admin(), federation.api_url, progress)
             stack.callback(people.close)
@@ -87,7 +87,7 @@ def _run_alone(
             for name in TRUSTS:
                 federation.start_trust(name, kits[name], manifest, folder / "data")
             people.wait_for_trusts(START_SECONDS)
-        run = _play(people, rounds, folder / "results", progress)
+        run = play(people, rounds, folder / "results", progress)
         report = _report(folder, run, progress, memory)
         present(report)
         if keep:
@@ -95,7 +95,8 @@ def _run_alone(
     return report
 
 
-def _data(folder: Path, patients: int, progress: Progress) -> Manifest:
+def make_data(folder: Path, patients: int, progress: Progress) -> Manifest:
+    """The data of the demo's two trusts in this folder, made once for each release of the generator."""
     # Data of another release of the generator would not match the patient records made now.
     sources = sorted(Path(flipctl.data.__file__).parent.glob("*.py"))
     release = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
@@ -111,7 +112,15 @@ def _data(folder: Path, patients: int, progress: Progress) -> Manifest:
     return manifest
 
 
-def _play(people: People, rounds: int, results: Path, progress: Progress) -> Run:
+def play(people: People, rounds: int, results: Path, progress: Progress, *, compare_alone: bool = True) -> Run:
+    """The people's parts from the cohort query to the downloaded results.
+
+    Args:
+        compare_alone: whether each trust trains a model alone as well, to be compared with the federated one.
+
+    Raises:
+        DemoError: the model did not end with results.
+    """
     with progress.step("researcher asks for cohorts"):
         project = people.new_project()
         people.query_cohort(project, "born before 1925", NARROW_QUERY)
@@ -123,7 +132,7 @@ def _play(people: People, rounds: int, results: Path, progress: Progress) -> Run
     with progress.step("researcher uploads the app"):
         model = people.upload_app(project, APP, "U-Net, grey and white matter")
     with progress.step(f"{rounds} rounds of training across the trusts"):
-        people.start(model, {"num-server-rounds": rounds, "compare-alone": True}, min_sites=len(TRUSTS))
+        people.start(model, {"num-server-rounds": rounds, "compare-alone": compare_alone}, min_sites=len(TRUSTS))
         run = people.follow(model, CURVE)
         if run.status != "RESULTS_UPLOADED":
             raise DemoError(f"the model ended as {run.status}: {run.job['reason']}")
@@ -133,7 +142,7 @@ def _play(people: People, rounds: int, results: Path, progress: Progress) -> Run
 
 
 def _report(folder: Path, run: Run, progress: Progress, memory: MemoryWatch) -> Report:
-    curve = _series(run, CURVE)
+    curve = series(run, CURVE)
     initial, final = (checks.load(run.results[f"{name}.npz"]) for name in ("initial", "final"))
     summary = json.loads(run.results["metrics.json"].read_text())
     last = {trust: checks.load(run.results[f"local_{trust}.npz"]) for trust in TRUSTS}
@@ -157,19 +166,18 @@ def _report(folder: Path, run: Run, progress: Progress, memory: MemoryWatch) -> 
     )
 
 
-def _series(run: Run, label: str) -> dict[str, list[tuple[int, float]]]:
+def series(run: Run, label: str) -> dict[str, list[tuple[int, float]]]:
+    """A metric by trust, as (round, value)."""
     return {
-        series["trust"]: [(point["round"], point["value"]) for point in series["points"]]
-        for series in run.metrics
-        if series["label"] == label
+        found["trust"]: [(point["round"], point["value"]) for point in found["points"]]
+        for found in run.metrics
+        if found["label"] == label
     }
 
 
 def _cross_evaluation(run: Run) -> Mapping[str, Mapping[str, float]]:
     models = ["global", *(f"alone_{trust}" for trust in TRUSTS)]
-    return {
-        model: {trust: points[-1][1] for trust, points in _series(run, f"dice_{model}").items()} for model in models
-    }
+    return {model: {trust: points[-1][1] for trust, points in series(run, f"dice_{model}").items()} for model in models}
 
 
 def _site_log(folder: Path, trust: str) -> str:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -164,6 +165,21 @@ class RealHub:
 
 @pytest.fixture(scope="session")
 def real_hub() -> Iterator[RealHub]:
+    with _serving() as address:
+        yield RealHub(f"http://{address}/api")
+
+
+@pytest.fixture(scope="session")
+def tls_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """API URL of a hub that speaks TLS, and the private CA its certificate is of."""
+    files = make_net_certificates(tmp_path_factory.mktemp("tls"))
+    with _serving("--tls-cert", str(files.cert), "--tls-key", str(files.key)) as address:
+        yield f"https://{address}/api", files.ca
+
+
+@contextmanager
+def _serving(*options: str) -> Iterator[str]:
+    """A hub process with an administrator; gives the public API's address."""
     # Not pytest's own folder, which PostgreSQL's user may not pass when root runs the tests.
     folder = Path(tempfile.mkdtemp(prefix="flip-kit-hub-"))
     folder.chmod(0o711)
@@ -171,7 +187,7 @@ def real_hub() -> Iterator[RealHub]:
     env_file.write_text(f"HUB_DATA_DIR={folder}/data\nINTERNAL_SERVICE_KEY_HASH={hash_api_key('x' * 20)}\n")
     hub = [sys.executable, "-m", "flip_hub"]
     process = subprocess.Popen(
-        [*hub, "serve", "--port", "0", "--internal-port", "0", "--env-file", env_file],
+        [*hub, "serve", "--port", "0", "--internal-port", "0", "--env-file", env_file, *options],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -194,7 +210,7 @@ def real_hub() -> Iterator[RealHub]:
     # Read on, or the hub would stand still once the pipe is full of its log.
     reader = threading.Thread(target=log.extend, args=(process.stderr,))
     reader.start()
-    yield RealHub(f"http://{found[1]}/api")
+    yield found[1]
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=30)
     reader.join()
