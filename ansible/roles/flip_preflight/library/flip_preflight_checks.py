@@ -30,6 +30,7 @@ def main():
             "fl_server": {"type": "str", "required": True},
             "kit_file": {"type": "str", "required": True},
             "kit_present": {"type": "bool", "required": True},
+            "trust": {"type": "bool", "required": True},
         },
         supports_check_mode=True,
     )

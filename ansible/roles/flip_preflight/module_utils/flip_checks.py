@@ -216,8 +216,12 @@ def every(want):
         rows.append(gpu(want["gpu_driver"]))
     if not installed:
         rows += ports(want["ports"])
+    return rows + (reach(want) if want["trust"] else [])
+
+
+def reach(want):
+    """What a trust needs from outside: the way to the hub's two endpoints, and its kit."""
     hosts = [urllib.parse.urlsplit(want["hub_url"]).hostname, want["fl_server"].rpartition(":")[0].strip("[]")]
-    rows += [dns(host) for host in dict.fromkeys(hosts)]
+    rows = [dns(host) for host in dict.fromkeys(hosts)]
     rows += [hub_api(want["hub_url"], want["hub_ca"]), clock(want["hub_url"], want["clock_seconds"])]
-    rows += [fl_server(want["fl_server"]), kit(want["kit_file"], want["kit_present"])]
-    return rows
+    return [*rows, fl_server(want["fl_server"]), kit(want["kit_file"], want["kit_present"])]
