@@ -2,10 +2,12 @@
 PYTHON ?= python3
 V := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint types unit image-tests hosts format lock openapi clean
+.PHONY: help demo test setup lint types unit image-tests hosts federation format lock openapi clean \
+	build up down restart ci up-no-trust central-hub up-trusts up-local-trust restart-no-trust create-networks debug debug-off \
+	debug-all debug-off-all generate-trust-api-keys generate-internal-service-key unit_test tests
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
+	@grep -hE '^[a-z_-]+:.*## ' Makefile | sed -E 's/^([a-z_-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
 
 demo: ## a hub and two trusts on this machine train on real images (KEEP=1 leaves them up)
 	@$(PYTHON) services/flipctl/bootstrap.py demo && exec $(V)/flipctl demo $(if $(KEEP),--keep) $(DEMO_ARGS)
@@ -19,7 +21,7 @@ lint: ## style and common mistakes
 	$(V)/ruff check . && $(V)/ruff format --check .
 
 types: ## strict types
-	$(V)/mypy services benchmarks
+	$(V)/mypy services benchmarks ansible/federation
 
 unit: ## every test, with coverage of services/
 	$(V)/coverage erase && $(V)/coverage run -m pytest && $(V)/coverage combine -q && $(V)/coverage report --skip-covered
@@ -30,6 +32,9 @@ image-tests: setup ## build all images and run them (needs Docker; part of make 
 hosts: image-tests ## lint the playbooks and run every role on real systemd hosts (needs Docker, and root the first time)
 	@$(PYTHON) ansible/molecule/run.py
 
+federation: setup ## a hub and two trusts on bare hosts with a firewall between, by the playbooks (needs Docker and root; KEEP=1 leaves them up)
+	@PYTHONPATH=ansible:ansible/molecule $(V)/python -m federation $(if $(KEEP),--keep) $(FEDERATION_ARGS)
+
 format: ## write the code in the one format
 	$(V)/ruff check --fix-only . && $(V)/ruff format .
 
@@ -39,5 +44,61 @@ lock: ## resolve constraints.txt anew
 openapi: ## write docs/openapi.json from the code
 	$(V)/python -m flip_hub openapi --output docs/openapi.json
 
-clean: ## remove the virtual environment, caches and demo data
+clean: ## remove the federation of `make up`, the virtual environment, caches and demo data
+	$(if $(wildcard .flip/dev/hub),$(V)/flipctl dev down --data)
 	rm -rf .venv .venv-hosts .flip .mypy_cache .pytest_cache .ruff_cache .hypothesis build htmlcov services/*.egg-info services/flip/src/*.egg-info
+
+# A federation of containers on this machine's Docker (docs/contributor.md). All verbs can be repeated.
+build: setup ## build all images (BUILD_ARGS='--base ...')
+	$(V)/flipctl images build $(BUILD_ARGS)
+
+up: setup ## start the hub and both trusts from the images built, and wait until they are connected
+	$(V)/flipctl dev up
+
+up-no-trust: setup ## start the hub, its database and the FL server
+	$(V)/flipctl dev up hub
+
+central-hub: up-no-trust ## the same
+
+up-trusts: setup ## start both trusts; the hub must have been started once
+	$(V)/flipctl dev up trusts
+
+up-local-trust: setup ## start the first trust alone
+	$(V)/flipctl dev up Trust_1
+
+down: ## stop and remove the containers; data stay
+	$(V)/flipctl dev down
+
+restart: ## down and up again, with what is built now
+	$(V)/flipctl dev restart
+
+restart-no-trust: ## the same for the hub's part
+	$(V)/flipctl dev restart hub
+
+create-networks: ## make the network that hub and trusts share
+	$(V)/flipctl dev networks
+
+debug: ## have SERVICE=x (hub, fl-server, trust-api, Trust_2/trust-api, ...) wait for a debugger on 127.0.0.1:5678
+	$(V)/flipctl dev debug $(SERVICE)
+
+debug-off: ## have SERVICE=x run as usual again
+	$(V)/flipctl dev debug $(SERVICE) --off
+
+debug-all: ## have every service wait for a debugger; prints the ports
+	$(V)/flipctl dev debug --all
+
+debug-off-all: ## have every service run as usual again
+	$(V)/flipctl dev debug --all --off
+
+generate-trust-api-keys: ## give every trust new keys at the hub; the old ones end
+	$(V)/flipctl dev trust-keys
+
+generate-internal-service-key: ## give hub and FL server a new key for their talk
+	$(V)/flipctl dev internal-key
+
+unit_test: setup unit ## every test, without lint and types
+
+tests: test ## lint, types and every test
+
+ci: ## what CI runs
+	.ci/run

@@ -80,6 +80,12 @@ def cli_page() -> Page:
 
 
 @pytest.fixture
+def services_page() -> Page:
+    """docs/services.md."""
+    return Page(ROOT / "docs" / "services.md")
+
+
+@pytest.fixture
 def root() -> Path:
     """The repository."""
     return ROOT

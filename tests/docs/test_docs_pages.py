@@ -41,7 +41,8 @@ def test_a_page_opens_with_what_it_enables(every_page: Any) -> None:
 
 
 def test_pages_stay_short(every_page: Any) -> None:
-    assert len(every_page.text.splitlines()) <= MAX_LINES
+    # Rows of tables are looked up, not read.
+    assert len([line for line in every_page.text.splitlines() if not line.startswith("|")]) <= MAX_LINES
 
 
 def test_python_examples_are_python(every_page: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from flip_common.settings import ServiceSettings
-from flip_fl.settings import FlApiSettings, SiteSettings
+from flip_fl.settings import EgressSettings, FlApiSettings, SiteSettings
 from flip_hub.settings import HubSettings
 from flip_trust.api.settings import TrustApiSettings
 from flip_trust.data_access.settings import DataAccessSettings
@@ -35,6 +35,7 @@ SECTIONS: dict[str, type[ServiceSettings]] = {
     "## data-access-api": DataAccessSettings,
     "## imaging-api": ImagingSettings,
     "## FL client": SiteSettings,
+    "## Egress point": EgressSettings,
 }
 # Its default changes with each release, so the page says it in words.
 IN_WORDS: dict[tuple[type[ServiceSettings], str], str] = {(TrustApiSettings, "RELEASE"): "the installed version"}
