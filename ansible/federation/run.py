@@ -1,0 +1,255 @@
+"""The federation from the first image to the evidence, phase by phase."""
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from federation import data, images, onboard, packages, pacs, playbooks, router, sites
+from federation.docker import FederationError, inside, remove_all, run
+from federation.evidence import Evidence, reached, unchanged
+from federation.plan import FOLDER, PREMISES, SITES, TRUSTS, Site
+from flipctl.api import Api, ApiError, wait_for
+from flipctl.demo import checks
+from flipctl.demo.play import DemoError, People, Run
+from flipctl.demo.progress import Progress
+from flipctl.demo.run import APP, CURVE, play, series
+from flipctl.images_list import checkout, load, tag, version
+from host_images import StepError
+from run import set_up
+
+FAILURES = (FederationError, StepError, DemoError, ApiError, TimeoutError, httpx.HTTPError)
+HUB_IMAGES = ["fl-server", "hub", "omop-db"]
+TRUST_IMAGES = ["data-access-api", "fl-client", "imaging-api", "omop-db", "orthanc", "trust-api"]
+ONLINE_SECONDS, OFFLINE_SECONDS = 120, 300
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for."""
+
+    patients: int
+    rounds: int
+    build: bool
+    keep: bool
+    reboot: bool
+    cut_seconds: int
+
+
+def federate(wishes: Wishes, progress: Progress, present: Callable[[Evidence], None]) -> Evidence:
+    """Stands everything up, plays a job through it, shows the evidence and removes everything.
+
+    Raises:
+        FAILURES: something did not work; the text says what.
+    """
+    with _alone():
+        if removed := remove_all():
+            progress.say(f"an earlier federation is removed: {len(removed)} containers and networks")
+        for name in ("kits", "logs", "results"):
+            shutil.rmtree(FOLDER / name, ignore_errors=True)
+        federation = Federation(wishes, progress)
+        try:
+            federation.stand_up()
+            federation.work()
+            federation.conclude()
+            present(federation.evidence)
+            return federation.evidence
+        finally:
+            federation.close()
+            if wishes.keep:
+                progress.say("the federation stays up; the next `make federation` removes it")
+            else:
+                with progress.step("what was made is removed"):
+                    remove_all()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FederationError(f"a federation is being made on this machine ({lock.name} is held)") from None
+        yield
+
+
+class Federation:
+    """One federation, as it comes up."""
+
+    def __init__(self, wishes: Wishes, progress: Progress) -> None:
+        self.wishes, self.progress = wishes, progress
+        self.evidence = Evidence(progress.durations)
+        self._people: People | None = None
+        self._listed = load(checkout())
+        self._release = version(checkout())
+
+    def close(self) -> None:
+        """Ends the people's connections."""
+        if self._people:
+            self._people.close()
+
+    def stand_up(self) -> None:
+        """Images, data, networks, hosts, playbooks: afterwards both trusts are online."""
+        self._prepare()
+        self._sites()
+        with self.progress.step("the hub is provisioned"):
+            self._play("site_hub", "hub")
+        with self.progress.step("the hub's engineer makes the administrator and onboards the trusts"):
+            ca = onboard.hub_ca()
+            admin = onboard.make_admin(ca)
+            onboard.onboard(TRUSTS, ca, onboard.password_file().read_text(encoding="ascii"))
+            self._people = self._invite(admin, ca)
+        with self.progress.step("both trusts are provisioned"):
+            self._play("site_local_trust", "trust")
+        with self.progress.step("both trusts and their FL clients are online"):
+            self.people.wait_for_trusts(ONLINE_SECONDS)
+
+    @property
+    def people(self) -> People:
+        """Everyone who takes part."""
+        if self._people is None:
+            raise FederationError("nobody has signed in yet")
+        return self._people
+
+    def _prepare(self) -> None:
+        with self.progress.step("images are those of this checkout, Ansible is there"):
+            if self.wishes.build:
+                images.build(sorted({*HUB_IMAGES, *TRUST_IMAGES}), self._listed.base)
+            set_up()
+            self._host, self._tools = images.host(), images.tools()
+            self._archives = images.archives(sorted({*HUB_IMAGES, *TRUST_IMAGES}))
+        named = "packages for hosts without internet and the patients' data are made"
+        with self.progress.step(named), ThreadPoolExecutor() as pool:
+            fetched = pool.submit(packages.fetch, self._host)
+            self._studies = data.make(self.wishes.patients, self._image("omop-db"), self.progress)
+            self._packages = fetched.result()
+
+    def _image(self, name: str) -> str:
+        return tag(self._listed, name, self._release)
+
+    def _sites(self) -> None:
+        with self.progress.step("networks, router, PACS and bare hosts come up"):
+            sites.make_networks(SITES)
+            for site in SITES:
+                sites.make_services(site, self._tools, self._packages)
+            router.raise_router(self._tools, SITES)
+            for trust in TRUSTS:
+                count = pacs.raise_pacs(trust, self._image("orthanc"), self._studies / trust.trust)
+                self.progress.say(f"  {trust.trust}'s PACS has {count} images")
+            for site in SITES:
+                sites.make_host(site, self._host, self._archives)
+            proof = sites.prove_router(SITES)
+            refused = sum(count.packets for name, count in proof.items() if "refused" in name)
+            self.progress.say(f"  the router was tried: {refused} packets refused, and counted")
+
+    def _play(self, playbook: str, name: str) -> None:
+        played = playbooks.play(playbook, "-e", f"federation_release={self._release}", name=name)
+        self.evidence.first[name] = played
+        for host, recap in played.recaps.items():
+            self.progress.say(f"  {host}: ok={recap.ok} changed={recap.changed}")
+
+    def _invite(self, admin: Api, ca: Path) -> People:
+        people = People(admin, onboard.API, self.progress, ca)
+        known = {trust["name"]: trust["trust_id"] for trust in admin.get("/trusts")}
+        people.trust_ids = {trust.trust: known[trust.trust] for trust in TRUSTS}
+        people.make_accounts()
+        return people
+
+    def work(self) -> None:
+        """The people's parts, as in the demo; then what was wished besides."""
+        rounds, results = self.wishes.rounds, FOLDER / "results"
+        done = play(self.people, rounds, results, self.progress, compare_alone=False)
+        self.evidence.results = list(done.results.values())
+        self.evidence.checks += self._learned(done)
+        if self.wishes.reboot:
+            with self.progress.step("a trust's host is restarted, and trains again"):
+                self._reboot(PREMISES, done)
+        if self.wishes.cut_seconds:
+            with self.progress.step(f"a trust has no network for {self.wishes.cut_seconds} s during a job"):
+                self._cut(PREMISES, done)
+
+    def _learned(self, done: Run) -> list[checks.Check]:
+        initial, final = (checks.load(done.results[f"{name}.npz"]) for name in ("initial", "final"))
+        summary = json.loads(done.results["metrics.json"].read_text(encoding="utf-8"))
+        last = {trust.trust: checks.load(done.results[f"local_{trust.trust}.npz"]) for trust in TRUSTS}
+        logs = {trust.trust: _site_log(trust) for trust in TRUSTS}
+        found = f"{len(done.results)} files, {sum(path.stat().st_size for path in done.results.values())} bytes"
+        return [
+            checks.Check("the results lie at the hub", bool(done.results), found),
+            checks.rises(series(done, CURVE), CURVE),
+            checks.weights_changed(initial, final),
+            checks.is_weighted_mean(final, last, summary["num_examples"]),
+            checks.metrics_match(done.metrics, logs),
+            checks.Check("no client failed", not done.job["failures"], f"failures: {done.job['failures'] or 'none'}"),
+        ]
+
+    def _reboot(self, trust: Site, before: Run) -> None:
+        began = time.monotonic()
+        run("docker", "restart", "--time", "120", trust.container())
+        sites.settle(trust)
+        self.people.wait_for_trusts(OFFLINE_SECONDS)
+        online = time.monotonic() - began
+        again = self._again(before)
+        self.evidence.checks.append(
+            checks.Check(
+                "after a restart of its host a trust is back by itself and trains again",
+                again.status == "RESULTS_UPLOADED",
+                f"online after {online:.0f} s; the next job ended as {again.status}",
+            )
+        )
+
+    def _cut(self, trust: Site, before: Run) -> None:
+        model = self._start(before)
+        wait_for("the job's first metric", lambda: self.people.researcher.get(f"/models/{model}/metrics") or None, 300)
+        router.cut(trust)
+        try:
+            time.sleep(self.wishes.cut_seconds)
+        finally:
+            router.mend(trust)
+        began = time.monotonic()
+        self.people.wait_for_trusts(OFFLINE_SECONDS)
+        online = time.monotonic() - began
+        ended = self.people.follow(model, CURVE)
+        told = f"online {online:.0f} s after it was back; the job that ran ended as {ended.status}"
+        if ended.status != "RESULTS_UPLOADED":
+            ended = self._again(before)
+            told += f", the next one as {ended.status}"
+        self.evidence.checks.append(
+            checks.Check("a trust that lost its network comes back by itself", ended.status == "RESULTS_UPLOADED", told)
+        )
+
+    def _start(self, before: Run) -> str:
+        project = self.people.researcher.get(f"/models/{before.model_id}")["project_id"]
+        model = self.people.upload_app(project, APP, "U-Net, once more")
+        self.people.start(
+            model, {"num-server-rounds": self.wishes.rounds, "compare-alone": False}, min_sites=len(TRUSTS)
+        )
+        return model
+
+    def _again(self, before: Run) -> Run:
+        return self.people.follow(self._start(before), CURVE)
+
+    def conclude(self) -> None:
+        """The playbooks run again and change nothing; the router's counters are read last."""
+        with self.progress.step("the playbooks run a second time"):
+            for playbook, name in (("site_hub", "hub"), ("site_local_trust", "trust")):
+                again = playbooks.play(playbook, "-e", f"federation_release={self._release}", name=f"{name}.second")
+                self.evidence.second[name] = again
+        self.evidence.checks += unchanged(self.evidence.second)
+        self.evidence.counters, self.evidence.refused = router.read(), router.refused()
+        self.evidence.hosts = {site.name: sites.firewall_counters(site) for site in SITES}
+        self.evidence.checks += reached(self.evidence.counters, TRUSTS, self.evidence.refused)
+        self.evidence.seconds = self.progress.elapsed
+
+
+def _site_log(trust: Site) -> str:
+    """What the trust's apps wrote; it never left the host but for this check."""
+    return inside(trust.container(), "find", "/opt/flip/fl", "-name", "*.log", "-exec", "cat", "{}", "+")

@@ -1,0 +1,113 @@
+"""The sites' networks, and what each has before FLIP comes: name server, package mirror, a bare host."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+
+from federation import router
+from federation.docker import FederationError, docker, inside, start
+from federation.plan import FL_NAME, HUB, HUB_NAME, LABEL, ROOT, Site
+
+BOOT_SECONDS = 60
+_CREATE = ROOT / "ansible" / "molecule" / "create.yml"
+
+
+def make_networks(sites: Iterable[Site]) -> None:
+    """One network a site, without masquerading: nothing leads from it to anywhere but through the router."""
+    for site in sites:
+        docker(
+            "network", "create", "--label", LABEL, "--subnet", site.subnet,
+            "--opt", "com.docker.network.bridge.enable_ip_masquerade=false", site.network,
+        )  # fmt: skip
+
+
+def make_services(site: Site, tools: str, packages: Path) -> None:
+    """The site's name server, which knows the hub's two names and nothing else, and its package mirror."""
+    names = [f"--address=/{name}/{HUB.host}" for name in (HUB_NAME, FL_NAME)]
+    names.append(f"--address=/packages.{site.name}.test/{site.packages}")
+    start(
+        site.container("dns"), site.network, site.dns, tools, "--cap-add", "NET_ADMIN",
+        command=["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--bogus-priv", *names],
+    )  # fmt: skip
+    start(
+        site.container("packages"), site.network, site.packages, tools, "--init", "--volume", f"{packages}:/srv:ro",
+        "--cap-add", "NET_ADMIN", command=["python3", "-m", "http.server", "--directory", "/srv", "80"],
+    )  # fmt: skip
+    inside(site.container("packages"), "ip", "route", "replace", "default", "via", site.router)
+
+
+def host_flags(images: Path) -> list[str]:
+    """What a host with systemd and Docker in a container is started with: the same as in the roles' own tests."""
+    (play,) = yaml.safe_load(_CREATE.read_text(encoding="utf-8"))
+    flags = [
+        str(flag).replace("{{ lookup('env', 'FLIP_SAVED_IMAGES') }}", str(images))
+        for flag in play["vars"]["host_flags"]
+    ]
+    if odd := [flag for flag in flags if "{{" in flag]:
+        raise FederationError(f"{_CREATE.name} has host_flags that are not understood here: {odd}")
+    return flags
+
+
+def make_host(site: Site, image: str, images: Path) -> None:
+    """Starts the site's bare host and does what its operator did: addresses, name server, package mirror."""
+    name = site.container()
+    start(name, site.network, site.host, image, "--hostname", name, *host_flags(images))
+    inside(name, "sh", "-c", f"echo 'deb [trusted=yes] http://packages.{site.name}.test/ ./' >/etc/apt/sources.list")
+    settle(site)
+
+
+def settle(site: Site) -> None:
+    """Waits until the host has booted, and gives it what its network's DHCP would: route and name server."""
+    name = site.container()
+    deadline = time.monotonic() + BOOT_SECONDS
+    while (state := _state(name)) not in {"running", "degraded"}:
+        if time.monotonic() > deadline:
+            raise FederationError(f"{name} has not booted within {BOOT_SECONDS} s: {state}")
+        time.sleep(0.5)
+    inside(name, "ip", "route", "replace", "default", "via", site.router)
+    inside(name, "sh", "-c", f"echo nameserver {site.dns} >/etc/resolv.conf")
+
+
+def _state(container: str) -> str:
+    # `is-system-running` ends with a status of its own for every state but one.
+    return inside(container, "sh", "-c", "systemctl is-system-running --wait || :").strip()
+
+
+def firewall_counters(site: Site) -> dict[str, router.Count]:
+    """What the host's own firewall refused, in and out."""
+    return router.counts(inside(site.container(), "nft", "--json", "list", "counters", "table", "inet", "flip"))
+
+
+def prove_router(sites: Iterable[Site]) -> dict[str, router.Count]:
+    """Tries what must not pass, from plain containers beside the hosts, and sees it counted; then forgets the counts.
+
+    Raises:
+        FederationError: something passed, or was not counted.
+    """
+    probe = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
+    trusts = [site for site in sites if site is not HUB]
+    tries = [(trust, HUB.host, "22") for trust in trusts] + [(HUB, trust.packages, "80") for trust in trusts]
+    tries += [(trust, other.packages, "80") for trust in trusts for other in (HUB, *trusts) if other is not trust]
+
+    def passes(attempt: tuple[Site, str, str]) -> bool:
+        source, address, port = attempt
+        try:
+            inside(source.container("packages"), "python3", "-c", probe, address, port)
+        except FederationError:
+            return False
+        return True
+
+    with ThreadPoolExecutor() as pool:
+        for (source, address, port), passed in zip(tries, pool.map(passes, tries), strict=True):
+            if passed:
+                raise FederationError(f"{source.name} reaches {address}:{port}, which the router must refuse")
+    seen = router.read()
+    for trust in trusts:
+        for name in (f"{trust.name}_refused_out", f"{trust.name}_refused_in"):
+            if not seen[name].packets:
+                raise FederationError(f"the router's counter {name} counts nothing")
+    router.forget()
+    return seen
