@@ -159,6 +159,22 @@ def test_a_database_in_use_is_copied_as_of_one_moment(host: Host) -> None:
     reader.close()
 
 
+def test_a_database_that_is_never_let_go_is_told_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup_files, "LOCKED_SECONDS", 0.1)
+    path = tmp_path / "index"
+    with sqlite3.connect(path) as owner:
+        owner.execute("CREATE TABLE t (n)")
+        owner.commit()
+        owner.execute("PRAGMA locking_mode=EXCLUSIVE")
+        owner.execute("INSERT INTO t VALUES (1)")
+        owner.commit()  # and the lock stays, as Orthanc keeps it
+        with pytest.raises(backup_pipes.BackupError, match="index is locked by the program that uses it"):
+            backup_files.archive([path], BytesIO())
+    owner.close()
+
+
 def _flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

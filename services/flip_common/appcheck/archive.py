@@ -146,7 +146,10 @@ def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, most:
                     found.error("bomb", "unpacks to more than the archive says and the limits allow", entry.filename)
                     raise UnsafeArchiveError(found.report())
                 file.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except UnsafeArchiveError:
+        raise
+    # ValueError: the directory says that the entry begins before the file does
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         found.error("damaged", f"cannot be unpacked ({error}); pack the app again", entry.filename)
         raise UnsafeArchiveError(found.report()) from error
     target.chmod(0o644)

@@ -160,6 +160,14 @@ def test_a_spoilt_archive_gives_a_report_and_never_a_crash(changes: list[tuple[i
     check_zip(io.BytesIO(bytes(data)))
 
 
+def test_an_entry_that_begins_before_the_archive_is_reported() -> None:
+    data = bytearray(packed(GOOD))
+    place = slice(at := data.rfind(b"PK\5\6") + 16, at + 4)  # where the directory claims to begin
+    data[place] = (int.from_bytes(data[place], "little") + 256).to_bytes(4, "little")
+    report = check_zip(io.BytesIO(bytes(data)))
+    assert [finding.code for finding in report.findings] == ["damaged"]
+
+
 def test_unpacking_gives_plain_files_and_leaves_junk_out(tmp_path: Path) -> None:
     files = {f"top/{name}": text for name, text in GOOD.items()}
     data = packed({**files, "top/app/__pycache__/x.pyc": "junk"}, mode=stat.S_IFREG | 0o4777)

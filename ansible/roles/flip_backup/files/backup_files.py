@@ -7,12 +7,14 @@ import sqlite3
 import stat
 import tarfile
 import tempfile
+import time
 import urllib.parse
 from pathlib import Path
 
 from backup_pipes import BackupError
 
 SQLITE = b"SQLite format 3\0"
+LOCKED_SECONDS = 60
 
 
 def beside(path, ending):
@@ -91,9 +93,20 @@ def _add_database(tar, path):
             contextlib.closing(sqlite3.connect(uri, uri=True)) as source,
             contextlib.closing(sqlite3.connect(copy.name)) as target,
         ):
-            source.backup(target)
+            source.backup(target, progress=_patience(path))
         with open(copy.name, "rb") as file:
             _add(tar, file, tar.gettarinfo(str(path)))
+
+
+def _patience(path):
+    """Ends the copy of a database that its program never lets go; SQLite itself would wait for ever."""
+    deadline = time.monotonic() + LOCKED_SECONDS
+
+    def looked(status, _remaining, _total):
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise BackupError(f"{path} is locked by the program that uses it: stop that, or leave the file out")
+
+    return looked
 
 
 def unpack(stream, roots):

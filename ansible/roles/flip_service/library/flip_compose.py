@@ -116,16 +116,22 @@ class Project:
 
     def up(self):
         """Starts what is missing, makes anew what differs, removes what is left over; waits until all are ready."""
-        self.compose("up", "--detach", "--remove-orphans", "--pull", "never")
+        command = ["docker", "compose", "--project-name", self.name, "--file", self.file, "up", "--detach"]
+        status, _, error = self.module.run_command([*command, "--remove-orphans", "--pull", "never"])
+        if status:  # a container that others wait for is not well, or one could not be made at all
+            self.fail("could not be started", error)
         seconds = self.module.params["wait_seconds"]
         deadline = time.monotonic() + seconds
         while self.unwell():
             if time.monotonic() > deadline:
-                self.module.fail_json(
-                    msg=f"{self.name} did not come up within {seconds} s.\n{self.complaint()}\n"
-                    f"Look at it with: docker compose --project-name {self.name} logs"
-                )
+                self.fail(f"did not come up within {seconds} s")
             time.sleep(0.5)
+
+    def fail(self, what, error=""):
+        """Ends the module with what is known of the containers that are not well."""
+        said = "\n".join(part for part in (error.strip(), self.complaint()) if part)
+        remedy = f"Look at it with: docker compose --project-name {self.name} logs"
+        self.module.fail_json(msg=f"{self.name} {what}.\n{said}\n{remedy}")
 
 
 def main():

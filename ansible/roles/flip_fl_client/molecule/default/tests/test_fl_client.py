@@ -81,6 +81,7 @@ def test_what_passed_is_written_down(host):
 
 
 def test_both_are_healthy_confined_and_limited(host):
+    host.check_output("systemctl reload flip-fl-client")  # returns when Docker has looked at each
     for name in (CLIENT, EGRESS):
         shown = inspect(host, name)
         assert shown["State"]["Health"]["Status"] == "healthy"

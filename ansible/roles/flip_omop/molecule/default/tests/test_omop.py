@@ -21,6 +21,7 @@ def test_settings_are_the_sites(host):
 
 
 def test_it_runs_confined_on_the_data_network_alone(host):
+    host.check_output("systemctl reload flip-omop")  # returns when Docker has looked at it
     shown = json.loads(host.check_output(f"docker inspect {CONTAINER}"))[0]
     assert shown["State"]["Health"]["Status"] == "healthy"
     assert list(shown["NetworkSettings"]["Networks"]) == ["flip-data"]
