@@ -57,12 +57,6 @@ def start(name: str, network: str, address: str, image: str, *flags: str, comman
     )  # fmt: skip
 
 
-def image_id(image: str) -> str | None:
-    """The id of an image, or None if it is not here."""
-    found = docker("images", "--no-trunc", "--quiet", image).split()
-    return found[0] if found else None
-
-
 def remove_all() -> list[str]:
     """Removes every container and network of the federation with their volumes; returns their names."""
     containers = docker("ps", "--all", "--filter", f"label={LABEL}", "--format", "{{.Names}}").split()

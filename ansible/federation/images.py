@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from federation.docker import docker, image_id, run
+from federation.docker import FederationError, docker, run
 from federation.plan import ROOT, SUITE
-from host_images import bare_host, saved
+from host_images import bare_host, image_id, saved
 
 MADE_BASE = "flip/debian:bookworm"
 TOOLS = f"flip-federation-tools:{SUITE}"
@@ -20,7 +20,7 @@ def build(names: list[str], base: str) -> None:
     if not image_id(base):
         try:
             docker("pull", "--quiet", base)
-        except RuntimeError:  # no registry answers
+        except FederationError:  # no registry answers
             base = MADE_BASE
     if not image_id(base):
         run(flipctl, "images", "base", "--tag", base)

@@ -5,8 +5,9 @@ What is fetched is what a bare host lacks, so this is also the list an operator 
 
 from pathlib import Path
 
-from federation.docker import docker, image_id
+from federation.docker import docker
 from federation.plan import FOLDER, LABEL, SUITE
+from host_images import image_id
 
 WANTED = (
     "ca-certificates", "docker.io", "nftables", "openssl", "python3-apt", "systemd-timesyncd", "zstd",

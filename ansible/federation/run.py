@@ -53,7 +53,8 @@ def federate(wishes: Wishes, progress: Progress, present: Callable[[Evidence], N
         if removed := remove_all():
             progress.say(f"an earlier federation is removed: {len(removed)} containers and networks")
         for name in ("kits", "logs", "results"):
-            shutil.rmtree(FOLDER / name, ignore_errors=True)
+            if (FOLDER / name).exists():
+                shutil.rmtree(FOLDER / name)
         federation = Federation(wishes, progress)
         try:
             federation.stand_up()

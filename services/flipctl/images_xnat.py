@@ -88,7 +88,8 @@ def check_supplied(war: Path, plugins: Path) -> list[Path]:
 def _supplied(folder: Path, war: Path, jars: list[Path]) -> Iterator[None]:
     """Puts the files where the build sees them, and takes them away afterwards."""
     plugins = folder / "plugins"
-    shutil.rmtree(plugins, ignore_errors=True)
+    if plugins.exists():  # of a build that was killed
+        shutil.rmtree(plugins)
     plugins.mkdir(parents=True)
     try:
         shutil.copyfile(war, folder / "xnat.war")

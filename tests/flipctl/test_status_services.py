@@ -6,28 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from status_containers import well
 
 from flipctl.status import services
 from flipctl.status.engine import Container, Engine, EngineError
 from flipctl.status.report import ago
 from flipctl.status.services import UnitsError, check_containers, check_units, read_units, wanted
 
-RUNNING = Container(
-    project="flip-omop",
-    service="db",
-    name="flip-omop-db-1",
-    image="flip/omop-db:0.1.0",
-    release="0.1.0",
-    state="running",
-    health="healthy",
-    exit_code=0,
-    restarts=0,
-    lasting=True,
-    swarm=False,
-    since=datetime(2026, 1, 1, tzinfo=UTC),
-    addresses=("172.20.0.2",),
-    published={},
-)
+RUNNING = well("flip-omop", "db", "flip/omop-db:0.1.0")
 
 
 def container(**changes: Any) -> Container:

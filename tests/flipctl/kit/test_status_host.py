@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 import uvicorn
 from pydantic import SecretStr
+from status_containers import well
 
 from flip_fl.certs import make_net_certificates
 from flip_fl.ledger import Ledger
@@ -23,24 +24,8 @@ from flip_trust.api.poller import Poller
 from flip_trust.api.settings import TrustApiSettings
 from flipctl.kit.model import parse
 from flipctl.status import host
-from flipctl.status.engine import Container
 
-CONTAINER = Container(
-    project="flip-trust",
-    service="trust-api",
-    name="flip-trust-trust-api-1",
-    image="flip/trust-api:0.1.0",
-    release="0.1.0",
-    state="running",
-    health="healthy",
-    exit_code=0,
-    restarts=0,
-    lasting=True,
-    swarm=False,
-    since=datetime.now(UTC),
-    addresses=("127.0.0.1",),
-    published={},
-)
+CONTAINER = well("flip-trust", "trust-api", "flip/trust-api:0.1.0")
 
 
 @pytest.fixture

@@ -150,7 +150,8 @@ def main():
     except OSError as error:
         module.fail_json(msg=f"{error}; the kit was not opened")
     finally:
-        shutil.rmtree(SCRATCH, ignore_errors=True)
+        if SCRATCH.exists():
+            shutil.rmtree(SCRATCH)
     module.exit_json(changed=result["changed"], serial=result["serial"], trust_name=result["trust_name"])
 
 
