@@ -247,6 +247,42 @@ def test_a_restore_that_is_interrupted_anywhere_is_completed_by_the_next(host: H
         assert not [*host.folder.rglob("*.restoring"), *host.folder.rglob("*.replaced")]
 
 
+SIGNALLED = """
+import os, signal, sys
+import backup
+
+def signal_at(name, once_more=None):
+    call = getattr(backup, name)
+    def signalling(*given):
+        if once_more:
+            signal_at(once_more)
+        os.kill(os.getpid(), signal.SIGTERM)
+        call(*given)
+        os.kill(os.getpid(), signal.SIGHUP)
+    setattr(backup, name, signalling)
+
+first, then = sys.argv.pop(1), sys.argv.pop(1)
+signal_at(first, then)
+backup.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "happened"), [("unpack", False), ("containers_rest", False), ("exchange", False), ("services_start", True)]
+)
+def test_a_signal_finds_it_undone_or_done(host: Host, step: str, *, happened: bool) -> None:
+    """A second one comes while it is undone, or while what was replaced is removed."""
+    backed_up, made = host.tree(), host.back_up()
+    change(host)
+    before = host.tree()
+    arguments = [step, "forget" if happened else "put_right", *host.command("restore", made.name)[2:]]
+    program = [sys.executable, "-c", SIGNALLED, *arguments]
+    done = subprocess.run(program, cwd=FILES, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is happened, done.stderr
+    assert ("nothing is left half done" in done.stderr) is not happened
+    assert host.tree() == (backed_up if happened else before)
+
+
 def _put(path: Path, mode: int, content: bytes, link: str) -> None:
     if link:
         path.unlink(missing_ok=True)

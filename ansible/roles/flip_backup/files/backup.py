@@ -213,7 +213,7 @@ def forget(settings, database, *endings):
 
 def restore(settings, name, identity):
     """Puts a backup in place of what is on this host."""
-    folder, backup = Path(settings["folder"]), find(settings, name)
+    journal, backup = Path(settings["folder"]) / JOURNAL, find(settings, name)
     manifest = check(backup)
     fits(settings, backup, manifest, identity)
     roots = [Path(path) for path in manifest["paths"]]
@@ -229,21 +229,20 @@ def restore(settings, name, identity):
         with part.open("rb") as file, pipe(*unpacking(settings, identity, part), source=file) as stream:
             unpack(stream, roots)
         roles = database.load(backup, identity) if database else None
-    except BaseException:
-        forget(settings, database, RESTORING)
-        raise
-    journal = folder / JOURNAL
-    journal.write_text(json.dumps({str(root): root.exists() for root in roots}), encoding="utf-8")
-    try:
+        journal.write_text(json.dumps({str(root): root.exists() for root in roots}), encoding="utf-8")
         containers_rest(settings)
         for root in roots:
             exchange(root)
         if database:
             database.exchange(roles)
+        on_signal(signal.SIG_IGN)  # it happened, and is brought to its end
     except BaseException:
+        on_signal(signal.SIG_IGN)  # a second one must not stop what undoes it
+        began = journal.exists()
         put_right(settings, database)
         forget(settings, database, RESTORING)
-        services_start(settings)
+        if began:
+            services_start(settings)
         raise
     journal.unlink()
     services_start(settings)
@@ -252,8 +251,20 @@ def restore(settings, name, identity):
     forget(settings, database, REPLACED)
 
 
+def end_from_outside(*_):
+    """A signal ends the program as an error does: what was begun is undone."""
+    sys.exit("flip-backup: ended from outside; nothing is left half done")
+
+
+def on_signal(handler):
+    """Says what a signal to end does from here on."""
+    for ends in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(ends, handler)
+
+
 def main(arguments):
     """Entry point."""
+    on_signal(end_from_outside)
     description, _, rest = __doc__.partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="flip-backup", description=description, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -288,7 +299,6 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("flip-backup: ended from outside; nothing is left half done"))
     try:
         main(sys.argv[1:])
     except (BackupError, OSError, json.JSONDecodeError) as error:
