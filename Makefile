@@ -2,7 +2,7 @@
 PYTHON ?= python3
 V := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint types unit image-tests hosts federation format lock openapi clean \
+.PHONY: help demo test setup lint types lint-playbooks unit image-tests hosts federation format lock openapi clean \
 	build up down restart ci up-no-trust central-hub up-trusts up-local-trust restart-no-trust create-networks debug debug-off \
 	debug-all debug-off-all generate-trust-api-keys generate-internal-service-key unit_test tests
 
@@ -12,7 +12,7 @@ help: ## list the targets
 demo: ## a hub and two trusts on this machine train on real images (KEEP=1 leaves them up)
 	@$(PYTHON) services/flipctl/bootstrap.py demo && exec $(V)/flipctl demo $(if $(KEEP),--keep) $(DEMO_ARGS)
 
-test: setup lint types unit ## set up, then run every check and test
+test: setup lint types lint-playbooks unit ## set up, then run every check and test
 
 setup: ## the virtual environment and what the tests need
 	@$(PYTHON) services/flipctl/bootstrap.py dev
@@ -20,17 +20,20 @@ setup: ## the virtual environment and what the tests need
 lint: ## style and common mistakes
 	$(V)/ruff check . && $(V)/ruff format --check .
 
+lint-playbooks: ## the roles, playbooks and inventories
+	@$(PYTHON) ansible/molecule/run.py --only-lint
+
 types: ## strict types
 	$(V)/mypy services benchmarks ansible/federation
 
 unit: ## every test, with coverage of services/
 	$(V)/coverage erase && $(V)/coverage run -m pytest && $(V)/coverage combine -q && $(V)/coverage report --skip-covered
 
-image-tests: setup ## build all images and run them (needs Docker; part of make hosts)
-	$(V)/pytest -m docker tests/images
+image-tests: setup ## build all images and run them, alone and as `make up` does (needs Docker; part of make hosts)
+	$(V)/pytest -m docker
 
-hosts: image-tests ## lint the playbooks and run every role on real systemd hosts (needs Docker, and root the first time)
-	@$(PYTHON) ansible/molecule/run.py
+hosts: image-tests ## run every role on real systemd hosts (needs Docker, and root the first time; HOSTS_ARGS='flip_trust --suite trixie')
+	@$(PYTHON) ansible/molecule/run.py --no-lint $(HOSTS_ARGS)
 
 federation: setup ## a hub and two trusts on bare hosts with a firewall between, by the playbooks (needs Docker and root; KEEP=1 leaves them up)
 	@PYTHONPATH=ansible:ansible/molecule $(V)/python -m federation $(if $(KEEP),--keep) $(FEDERATION_ARGS)

@@ -4,15 +4,18 @@
     python3 ansible/molecule/run.py flip_docker/existing         # one scenario; flip_docker alone: all of that role
     python3 ansible/molecule/run.py --suite trixie flip_base     # on Debian 13
 
-Needs Docker, root with debootstrap where the host image is not there yet, and this checkout's images for the roles
-that deploy them. Standard library only: it makes its own virtual environment in .venv-hosts.
+What each scenario prints is in .flip/hosts/; the end of a step that failed is shown. Needs Docker, root with
+debootstrap where the host image is not there yet, and this checkout's images for the roles that deploy them. Standard
+library only: it makes its own virtual environment in .venv-hosts.
 """
 
 import argparse
 import hashlib
 import os
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from host_images import ROOT, StepError, bare_host, engine_host, named_in, release, run, saved
@@ -21,6 +24,9 @@ ANSIBLE = ROOT / "ansible"
 VENV = ROOT / ".venv-hosts"
 PINS = ANSIBLE / "requirements.txt"
 SUITES = ("bookworm", "trixie")
+LOGS = ROOT / ".flip" / "hosts"
+SHOWN_LINES = 60
+STEP_FAILED = "Executed: Failed"  # what Molecule says of a step before it cleans up
 
 
 def tool(name: str) -> str:
@@ -60,43 +66,66 @@ def scenarios(wanted: list[str]) -> list[tuple[Path, str]]:
     return [(role, name) for role, name in found if not wanted or {role.name, f"{role.name}/{name}"} & set(wanted)]
 
 
+def play(role: Path, scenario: str, log: Path, variables: dict[str, str]) -> bool:
+    """Runs one scenario; says how it ended and how long it took."""
+    name = f"{role.name}/{scenario}"
+    print(f"        {name}", flush=True)
+    begun = time.monotonic()
+    command = [tool("molecule"), "--base-config", str(ANSIBLE / "molecule/base.yml"), "test", "-s", scenario]
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(command, cwd=role, env=variables, stdout=output, stderr=output, check=False)
+    lasted = f"{time.monotonic() - begun:.0f} s"
+    if done.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        end = next((number for number, line in enumerate(lines) if STEP_FAILED in line), len(lines))
+        print(*lines[:end][-SHOWN_LINES:], f"FAILED  {name}  {lasted}; all of it: {log}", sep="\n", flush=True)
+    else:
+        print(f"passed  {name}  {lasted}", flush=True)
+    return not done.returncode
+
+
+def play_all(todo: list[tuple[Path, str]], suite: str, jobs: int) -> bool:
+    """Runs scenarios, some at once; whether all passed."""
+    images = named_in([role / f"molecule/{scenario}/molecule.yml" for role, scenario in todo])
+    variables = environment(
+        ANSIBLE_ROLES_PATH=str(ANSIBLE / "roles"),
+        FLIP_MOLECULE=str(ANSIBLE / "molecule"),
+        FLIP_HOST_IMAGE=bare_host(suite),
+        FLIP_ENGINE_IMAGE=engine_host(suite),
+        FLIP_SAVED_IMAGES=str(saved(images)),
+        FLIP_RELEASE=release(),
+    )
+    logs = LOGS / suite
+    logs.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    with ThreadPoolExecutor(jobs) as pool:
+        runs = [pool.submit(play, role, name, logs / f"{role.name}-{name}.log", variables) for role, name in todo]
+    passed = sum(run.result() for run in runs)
+    print(f"\n{suite}: {passed} of {len(todo)} scenarios passed in {time.monotonic() - begun:.0f} s")
+    return passed == len(todo)
+
+
 def main() -> int:
-    """Runs it all; the last lines say what passed and how long it took."""
+    """Runs it all; the last line says how many passed and how long it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("only", nargs="*", metavar="ROLE[/SCENARIO]")
     parser.add_argument("--suite", choices=SUITES, default=SUITES[0])
-    parser.add_argument("--no-lint", action="store_true", help="run the scenarios alone")
+    parser.add_argument("--jobs", type=int, default=2, help="scenarios at once (default: %(default)s)")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--no-lint", action="store_true", help="run the scenarios alone")
+    parts.add_argument("--only-lint", action="store_true", help="lint alone, which needs no Docker")
     arguments = parser.parse_args()
-    failed = False
     try:
         todo = scenarios(arguments.only)
         set_up()
         if not arguments.no_lint:
             lint()
-        variables = environment(
-            ANSIBLE_ROLES_PATH=str(ANSIBLE / "roles"),
-            FLIP_MOLECULE=str(ANSIBLE / "molecule"),
-            FLIP_HOST_IMAGE=bare_host(arguments.suite),
-            FLIP_ENGINE_IMAGE=engine_host(arguments.suite),
-            FLIP_SAVED_IMAGES=str(saved(named_in([role / f"molecule/{name}/molecule.yml" for role, name in todo]))),
-            FLIP_RELEASE=release(),
-        )
-        results = []
-        for role, scenario in todo:
-            begun = time.monotonic()
-            command = ("molecule", "--base-config", str(ANSIBLE / "molecule/base.yml"), "test", "-s", scenario)
-            try:
-                run(tool(command[0]), *command[1:], cwd=role, env=variables)
-            except StepError:
-                failed = True
-                results.append(f"FAILED  {role.name}/{scenario}")
-            else:
-                results.append(f"passed  {role.name}/{scenario}  {time.monotonic() - begun:.0f} s")
-        print(f"\n{arguments.suite}:", *results, sep="\n")
+        if arguments.only_lint:
+            return 0
+        return int(not play_all(todo, arguments.suite, arguments.jobs))
     except StepError as error:
         print(f"hosts: {error}", file=sys.stderr)
         return 1
-    return int(failed)
 
 
 if __name__ == "__main__":
