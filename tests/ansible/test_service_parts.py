@@ -56,5 +56,10 @@ def test_what_cannot_be_meant_is_refused(
         service.project(containers, files, [], ROOT)
 
 
-def test_files_lie_in_the_folder_of_their_container() -> None:
-    assert service.paths([PASSWORD], ROOT) == [f"{ROOT}/db/password"]
+def test_each_container_has_its_folder_and_its_files_lie_there() -> None:
+    data = {"path": "/opt/flip/data/omop", "owner": "10002", "group": "10002", "mode": "0700"}
+    made = service.places({"db": DB}, [data], ROOT)
+    assert [folder["path"] for folder in made] == [ROOT, f"{ROOT}/db", "/opt/flip/data/omop"]
+    assert service.paths([PASSWORD], ROOT) == [
+        {"path": f"{ROOT}/db/password", "content": "secret", "owner": "10002", "group": 0, "mode": "0400"}
+    ]

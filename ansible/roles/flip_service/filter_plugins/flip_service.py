@@ -34,9 +34,22 @@ def project(containers, files, networks, root):
     return {"services": services, "networks": {name: {"external": True} for name in networks}}
 
 
+def places(containers, folders, root):
+    """Folders of the service on the host: one for each container's files, and those for data."""
+    # 0755: who may come this far is settled by /opt/flip/config
+    own = [
+        {"path": path, "owner": 0, "group": 0, "mode": "0755"} for path in [root, *(f"{root}/{c}" for c in containers)]
+    ]
+    return [*own, *folders]
+
+
 def paths(files, root):
-    """Where the files lie on the host."""
-    return [f"{root}/{file['service']}/{file['name']}" for file in files]
+    """The files with their place on the host."""
+    keys = ("content", "owner", "mode")
+    return [
+        {"path": f"{root}/{file['service']}/{file['name']}", "group": 0, **{key: file[key] for key in keys}}
+        for file in files
+    ]
 
 
 class FilterModule:
@@ -44,4 +57,4 @@ class FilterModule:
 
     def filters(self):
         """Filters by name."""
-        return {"flip_service_project": project, "flip_service_paths": paths}
+        return {"flip_service_project": project, "flip_service_places": places, "flip_service_paths": paths}

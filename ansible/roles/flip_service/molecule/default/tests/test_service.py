@@ -31,6 +31,7 @@ def test_secrets_are_the_containers_alone(host):
     assert "a-password-of-a-test" not in host.file("/opt/flip/config/probe/compose.yml").content_string
     assert host.run("setpriv --reuid 65534 --clear-groups ls /opt/flip/config/probe").rc != 0
     assert "a-password-of-a-test" not in host.check_output(f"docker inspect {CONTAINER}")
+    assert "a-password-of-a-test" not in host.check_output("journalctl --no-pager"), "modules log what they are given"
 
 
 def test_data_outlive_the_container(host):
