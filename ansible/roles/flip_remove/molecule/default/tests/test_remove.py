@@ -10,6 +10,7 @@ def test_no_unit_file_or_program_is_left(host):
     left = host.check_output(f"find {places} -name '*flip*' -not -path '/var/lib/docker/*' -not -path '*/dpkg/*'")
     assert left == ""
     assert host.check_output("systemctl list-units --all --no-legend 'flip-*'") == ""
+    assert not host.socket("tcp://127.0.0.1:3000").is_listening
 
 
 def test_no_container_network_or_image_is_left(host):

@@ -1,6 +1,7 @@
 """XNAT runs as a stack on data of its own, and is set up so that nobody gets in by a known password."""
 
 import json
+import shlex
 
 import pytest
 
@@ -92,7 +93,9 @@ def test_containers_may_little(host, name, user):
     assert shown["HostConfig"]["ReadonlyRootfs"]
     assert shown["HostConfig"]["CapDrop"] in (["ALL"], ["all"])
     assert shown["Config"]["User"] == user
-    assert shown["State"]["Health"]["Status"] == "healthy"
+    # Asked by the check itself: the engine's own first look is a whole interval away.
+    check = shown["Config"]["Healthcheck"]["Test"][1:]
+    assert host.run(f"docker exec {shown['Id']} {shlex.join(check)}").rc == 0
 
 
 def test_names_lead_to_containers_and_ports_are_the_hosts(host):
