@@ -17,6 +17,7 @@ from uuid import uuid4
 import typer
 
 from flip_common.logs import configure_logging
+from flip_common.proxy import tunnel
 from flip_common.settings import SettingsError
 from flip_fl.command import run_command
 from flip_fl.ledger import Ledger
@@ -130,6 +131,8 @@ class Egress:
         # The name is looked up each time: a server that moved is found without a restart.
         host, port = self._settings.server
         async with asyncio.timeout(self._settings.egress_connect_seconds):
+            if self._settings.egress_proxy:
+                return await tunnel(self._settings.egress_proxy, host, port, limit=CHUNK_BYTES)
             return await asyncio.open_connection(host, port, limit=CHUNK_BYTES, happy_eyeballs_delay=0.25)
 
     async def _pass(self, inside: Stream, outside: Stream, count: Count) -> None:

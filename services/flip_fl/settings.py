@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
+from flip_common.proxy import ProxyUrl
 from flip_common.settings import ServiceSettings
 from flip_common.wire.model import TrustName
 
@@ -94,6 +95,9 @@ class EgressSettings(ServiceSettings):
     reserved_prefixes: ClassVar[tuple[str, ...]] = ("EGRESS_",)
 
     fl_server_address: HostPort = Field(description="The front of the FL server, host:port: all that is dialled")
+    egress_proxy: ProxyUrl | None = Field(
+        default=None, description="HTTP proxy through which the FL server is reached, http://[user:password@]host:port"
+    )
     egress_host: str = Field(default="127.0.0.1", description="Address to listen on for the FL client")
     egress_port: int = Field(description="Port to listen on for the FL client; 0: any free one", ge=0, le=65535)
     egress_ledger_file: Path = Field(description="File that each connection and its bytes are written to")

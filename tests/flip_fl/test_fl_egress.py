@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from fl_site_parts import env_file, until
+from http_proxy import http_proxy
 
 from flip_fl import egress
 from flip_fl.egress import Egress, listen
@@ -166,6 +167,58 @@ async def test_a_connection_with_traffic_is_not_idle(tmp_path: Path) -> None:
         assert site.lines("continues")[0]["bytes_out"] >= 5
         writer.close()
         assert (await site.closed())["bytes_out"] == 50
+
+
+async def test_a_proxy_passes_it_on(tmp_path: Path) -> None:
+    with http_proxy(tmp_path / "proxy", sign_in="site:p@s/s") as proxy:
+        async with running(tmp_path, egress_proxy=proxy.url) as site:
+            reader, writer = await site.connect()
+            sent = bytes(range(256)) * 2000
+            writer.write(sent)
+            assert await reader.readexactly(len(sent)) == sent
+            writer.close()
+            assert (await site.closed())["bytes_out"] == len(sent)
+        await until(lambda: proxy.passed("CONNECT localhost:"))
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "given", "reason"),
+    [
+        ("site:word", "http://127.0.0.1:", "answered 407 Proxy Authentication Required"),
+        ("site:word", "http://site:drow@127.0.0.1:", "answered 407 Proxy Authentication Required"),
+        ("", "http://127.0.0.1:", "answered 502 Bad Gateway"),
+    ],
+    ids=["no password", "another password", "no server"],
+)
+async def test_a_proxy_s_refusal_is_written_down(tmp_path: Path, sign_in: str, given: str, reason: str) -> None:
+    with http_proxy(tmp_path / "proxy", sign_in) as proxy:
+        async with running(tmp_path, egress_proxy=given + proxy.url.rpartition(":")[2]) as site:
+            site.server.close()
+            reader, writer = await site.connect()
+            assert await reader.read() == b""
+            await until(lambda: site.lines("unreachable"))
+            said = site.lines("unreachable")[0]["reason"]
+            assert reason in said
+            assert "drow" not in said
+            writer.close()
+
+
+async def test_what_is_no_proxy_is_written_down(tmp_path: Path) -> None:
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+        writer.close()
+
+    (tmp_path / "far").mkdir()
+    async with running(tmp_path / "far", odd) as far:
+        port = far.server.sockets[0].getsockname()[1]
+        (tmp_path / "own").mkdir()
+        async with running(tmp_path / "own", egress_proxy=f"http://127.0.0.1:{port}") as site:
+            reader, writer = await site.connect()
+            assert await reader.read() == b""
+            await until(lambda: site.lines("unreachable"))
+            assert "answered with something that is no HTTP" in site.lines("unreachable")[0]["reason"]
+            writer.close()
 
 
 async def test_beyond_the_limit_a_connection_waits_its_turn(tmp_path: Path) -> None:

@@ -79,10 +79,12 @@ class HubClient:
 
     def __init__(self, settings: TrustApiSettings) -> None:
         context = ssl.create_default_context(cafile=settings.hub_ca_file)
+        self._proxied = settings.hub_proxy is not None
         self._http = httpx.AsyncClient(
             base_url=settings.central_hub_api_url + "/",
             headers={settings.trust_api_key_header: settings.trust_api_key.get_secret_value()},
             verify=context,
+            proxy=settings.hub_proxy.get_secret_value() if settings.hub_proxy else None,
             trust_env=False,
             timeout=CALL_SECONDS,
         )
@@ -126,7 +128,9 @@ class HubClient:
                 timeout=patience or CALL_SECONDS,
             )
         except httpx.HTTPError as error:
-            raise HubError(None, f"{method} {path}: hub not reachable ({type(error).__name__})") from None
+            through = " through the proxy" if self._proxied else ""
+            words = f"{type(error).__name__}: {error}".removesuffix(": ")[:_TEXT_CHARS]
+            raise HubError(None, f"{method} {path}: hub not reachable{through} ({words})") from None
         if not response.is_success:
             raise HubError(response.status_code, f"{method} {path}: {response.status_code} {_problem(response)}")
         return response

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_
 
 from flip_common import __version__
 from flip_common.keys import KeyFormatError, PayloadKey, parse_payload_keys
+from flip_common.proxy import ProxyUrl
 from flip_common.settings import ServiceSettings
 from flip_common.wire.task import MAX_WAIT_SECONDS
 from flip_trust.disclosure import Disclosure
@@ -128,6 +129,9 @@ class TrustApiSettings(ServiceSettings):
     )
     cohort_query_rounding: int = Field(
         default=10, ge=1, le=1_000_000, description="Counts of studies leave the site as multiples of this."
+    )
+    hub_proxy: ProxyUrl | None = Field(
+        default=None, description="HTTP proxy through which the hub is reached, http://[user:password@]host:port."
     )
     hub_ca_file: Path | None = Field(
         default=None, description="PEM file of the only authority trusted for the hub; else the system's."
