@@ -8,13 +8,15 @@ import stat
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.flip_kit_endpoints import differences
 
 DOCUMENTATION = r"""
 module: flip_kit_open
 short_description: Opens a kit into its folder, by flipctl in a container without network
 description: >-
-  Whatever flipctl refuses fails with its reason and changes nothing. In check mode flipctl opens the kit into a copy of
-  the folder in memory; where Docker or the image is not there yet, a change is reported.
+  Flipctl opens the kit into a copy of the folder in memory first. Whatever it refuses fails with its reason, and so do
+  endpoints that are not the inventory's; then nothing was changed. In check mode that is all; where Docker or the image
+  is not there yet, a change is reported.
 options:
   image: {description: An image that holds flipctl., type: str, required: true}
   kit: {description: The kit file's text; or give C(kit_file)., type: str}
@@ -25,11 +27,14 @@ options:
   identity_file: {description: That key in a file on this host., type: path}
   passphrase: {description: Passphrase of kit or key., type: str}
   allow_older: {description: Whether an older kit than the one there is taken., type: bool, default: false}
+  hub_url: {description: The hub's API that the kit must name; empty for any., type: str, default: ""}
+  fl_server: {description: The FL server that the kit must name; empty for any., type: str, default: ""}
   folder: {description: The kit's folder., type: path, default: /opt/flip/kit}
 author: FLIP
 """
 # In memory, for as long as this runs; the next run removes what a killed one left.
 SCRATCH = Path("/run/flip-kit")
+COPY = SCRATCH / "tree"
 INSIDE = "/run/kit"
 # What flipctl does is done as root, whose the folder is, with nothing that root may otherwise do.
 CONTAINER = (
@@ -77,33 +82,48 @@ def lay_out(module):
     return mounted, arguments
 
 
-def tree(module):
-    """The mount of the folder's parent: flipctl swaps the folder as a whole. In check mode it is a copy.
+def copied(folder):
+    """The mount of a copy of the folder's parent, in which nothing else lies."""
+    COPY.mkdir()
+    if folder.exists():
+        shutil.copytree(folder, COPY / folder.name)
+    return mount(COPY, folder.parent)
+
+
+def tree(folder):
+    """The mount of the folder's parent: flipctl swaps the folder as a whole.
 
     What else lies in the parent is hidden from the container.
     """
-    folder = Path(module.params["folder"])
     parent = folder.parent
-    if module.check_mode:
-        copy = SCRATCH / "tree"
-        copy.mkdir()
-        if folder.exists():
-            shutil.copytree(folder, copy / folder.name)
-        return mount(copy, parent)
     hidden = [path for path in parent.iterdir() if path.is_dir() and path != folder and not path.name.startswith(".")]
     return mount(parent, parent) + [part for path in sorted(hidden) for part in ("--tmpfs", f"{path}:ro,size=4k")]
 
 
-def open_kit(module):
+def open_kit(module, mounted, arguments):
     """Runs flipctl and returns what it says of the kit; ends the module where it refuses."""
-    mounted, arguments = lay_out(module)
     opening = ["kit", "open", f"{INSIDE}/kit", "--into", module.params["folder"], *arguments, "--json"]
     status, out, error = module.run_command(
-        ["docker", *CONTAINER, *mounted, *tree(module), "--entrypoint", "flipctl", module.params["image"], *opening]
+        ["docker", *CONTAINER, *mounted, "--entrypoint", "flipctl", module.params["image"], *opening]
     )
     if status:
         module.fail_json(msg=reason(error.strip() or out.strip()))
     return json.loads(out)
+
+
+def work(module):
+    """Tries the kit on a copy; where it is the right one and brings something new, it is opened."""
+    folder = Path(module.params["folder"])
+    mounted, arguments = lay_out(module)
+    result = open_kit(module, mounted + copied(folder), arguments)
+    if other := differences(COPY / folder.name, module.params):
+        module.fail_json(
+            msg=f"kit refused: {'; '.join(other)}. Correct the inventory, or ask the hub's engineer for a kit of the "
+            "hub that is meant"
+        )
+    if result["changed"] and not module.check_mode:
+        result = open_kit(module, mounted + tree(folder), arguments)
+    return result
 
 
 def reason(said):
@@ -117,7 +137,7 @@ def reason(said):
 
 
 def main():
-    """Lay out, open, clear away."""
+    """Lay out, try, open, clear away."""
     module = AnsibleModule(
         argument_spec={
             "image": {"type": "str", "required": True},
@@ -129,6 +149,8 @@ def main():
             "identity_file": {"type": "path"},
             "passphrase": {"type": "str", "no_log": True},
             "allow_older": {"type": "bool", "default": False},
+            "hub_url": {"type": "str", "default": ""},
+            "fl_server": {"type": "str", "default": ""},
             "folder": {"type": "path", "default": "/opt/flip/kit"},
         },
         mutually_exclusive=[("identity", "identity_file"), ("kit", "kit_file")],
@@ -146,7 +168,7 @@ def main():
         if SCRATCH.exists():
             shutil.rmtree(SCRATCH)
         SCRATCH.mkdir(mode=0o700)
-        result = open_kit(module)
+        result = work(module)
     except OSError as error:
         module.fail_json(msg=f"{error}; the kit was not opened")
     finally:
