@@ -3,7 +3,7 @@
 Runs on a bare Python, before anything is installed, so it uses the standard library only:
 
     python3 services/flipctl/bootstrap.py demo     # what `make demo` needs: no root, nothing outside .venv
-    python3 services/flipctl/bootstrap.py dev      # what `make test` needs: also Orthanc, DCMTK and zstd from Debian
+    python3 services/flipctl/bootstrap.py dev      # what `make test` needs: also what Debian has of it
 """
 
 import hashlib
@@ -20,7 +20,12 @@ PYTHON = VENV / "bin" / "python"
 MIN_PYTHON = (3, 11)
 PINS = ("pyproject.toml", "constraints.txt", "services/flip/pyproject.toml")
 # Commands the tests run for real, the packages that bring them, and where Debian puts them.
-DEBIAN = {"Orthanc": ("orthanc", "orthanc-dicomweb"), "storescu": ("dcmtk",), "zstd": ("zstd",)}
+DEBIAN = {
+    "Orthanc": ("orthanc", "orthanc-dicomweb"),
+    "storescu": ("dcmtk",),
+    "zstd": ("zstd",),
+    "promtool": ("prometheus",),
+}
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/bin"])
 
 

@@ -14,6 +14,7 @@ from flipctl import images_docker as docker
 from flipctl.images_base import MIRROR, make_base
 from flipctl.images_list import BASE, Image, ImageList, ImagesError, checkout, load, tag, version
 from flipctl.images_run import errors, progress, revision
+from flipctl.images_upstream import upstream
 from flipctl.images_xnat import xnat
 from flipctl.output import JsonFlag, console, print_json, print_table
 
@@ -105,7 +106,7 @@ def list_images(as_json: JsonFlag = False) -> None:
     with errors():
         root = checkout()
         images, release = load(root), version(root)
-        tags = {name: tag(images, name, release) for name in images.images}
+        tags = {name: tag(images, name, release) for name in (*images.images, *images.upstream)}
         here = docker.find(list(tags.values())) if shutil.which("docker") else {}
     if as_json:
         entries = [
@@ -117,7 +118,16 @@ def list_images(as_json: JsonFlag = False) -> None:
             }
             for name, image in images.images.items()
         ]
-        print_json({"release": release, "base": images.base, "images": entries})
+        taken = [
+            {
+                "name": name,
+                "tag": tags[name],
+                **image.model_dump(by_alias=True),
+                "here": _summary(here[tags[name]]) if tags[name] in here else None,
+            }
+            for name, image in images.upstream.items()
+        ]
+        print_json({"release": release, "base": images.base, "images": entries, "upstream": taken})
         return
     print_table(
         f"images {release}",
@@ -131,6 +141,21 @@ def list_images(as_json: JsonFlag = False) -> None:
                 "MB": here[tags[name]].megabytes if tags[name] in here else "not built",
             }
             for name, image in images.images.items()
+        ],
+    )
+    console.print()
+    print_table(
+        "taken as they are",
+        [
+            {
+                "name": name,
+                "for": image.purpose,
+                "version": image.version,
+                "digest": image.digest,
+                "ports": " ".join(map(str, image.ports)) or "-",
+                "MB": here[tags[name]].megabytes if tags[name] in here else "not here",
+            }
+            for name, image in images.upstream.items()
         ],
     )
 
@@ -189,6 +214,7 @@ def base_image(
 
 
 app.command("xnat", epilog="Example: flipctl images xnat --war xnat-web-1.10.0.war --plugins plugins/")(xnat)
+app.command("upstream", epilog="Example: flipctl images upstream --mirror mirror.example.org/dockerhub")(upstream)
 
 
 def _build_one(options: Options, name: str, count: str) -> dict[str, Any]:

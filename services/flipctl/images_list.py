@@ -53,6 +53,22 @@ class Supplied(BaseModel):
     health: tuple[Text, ...] = Field(min_length=1, description="the health check's command")
 
 
+class Upstream(BaseModel):
+    """An image that is taken as its makers publish it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    purpose: Text = Field(alias="for")
+    image: Text = Field(description="its name with the registry's, without a tag")
+    version: Text = Field(description="the makers' tag; for people, the digest decides")
+    digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+    ports: tuple[Port, ...] = ()
+
+    def reference(self, mirror: str | None) -> str:
+        """Where it is pulled from: its own registry, or a mirror of it."""
+        return f"{self.image if mirror is None else mirror + '/' + self.image.partition('/')[2]}@{self.digest}"
+
+
 class ImageList(BaseModel):
     """The list: parts in the order they are built, then images."""
 
@@ -62,6 +78,7 @@ class ImageList(BaseModel):
     parts: dict[Name, Part]
     images: dict[Name, Image]
     supplied: dict[Name, Supplied] = Field(default_factory=dict)
+    upstream: dict[Name, Upstream] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _refers_backwards(self) -> Self:
@@ -79,6 +96,9 @@ class ImageList(BaseModel):
         twice = sorted({BASE, *self.parts} & set(self.images))
         if twice:
             raise ValueError(f"{', '.join(twice)}: an image is called as a part is")
+        ours = {*self.images, *self.supplied}
+        if twice := sorted({BASE, *self.parts, *ours} & set(self.upstream)):
+            raise ValueError(f"{', '.join(twice)}: an image from elsewhere is called as one of ours is")
         return self
 
     def entry(self, name: str) -> Part:
@@ -95,6 +115,8 @@ class ImageList(BaseModel):
         for name in names:
             if name in self.supplied:
                 raise ImagesError(f"{name} needs files of yours: {self.supplied[name].verb} --help says which")
+            if name in self.upstream:
+                raise ImagesError(f"{name} is not built but taken as it is: flipctl images upstream {name}")
         unknown = sorted(set(names) - set(self.images))
         if unknown:
             raise ImagesError(f"no image is called {', '.join(unknown)}; there are {', '.join(self.images)}")
@@ -146,5 +168,5 @@ def version(root: Path) -> str:
 
 def tag(images: ImageList, name: str, release: str) -> str:
     """What an image, or a part, is called in Docker."""
-    own = name in images.images or name in images.supplied
+    own = name in {*images.images, *images.supplied, *images.upstream}
     return f"flip/{name}:{release}" if own else f"flip/part-{name}:{release}"

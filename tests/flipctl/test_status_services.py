@@ -74,6 +74,12 @@ def test_units_are_judged(tmp_path: Path) -> None:
             ("flip-trust.service", "loaded", "failed"),
             ("flip-firewall-names.service", "loaded", "inactive"),
             ("flip-firewall-names.timer", "loaded", "active"),
+            ("flip-status.service", "loaded", "activating"),
+            ("flip-status.timer", "loaded", "active"),
+            ("flip-grafana.service", "loaded", "inactive"),
+            ("flip-grafana.socket", "loaded", "active"),
+            ("flip-backup.service", "loaded", "failed"),
+            ("flip-backup.timer", "loaded", "active"),
             ("flip-xnat.service", "not-found", "inactive"),
             ("flip-orthanc.service", "loaded", "inactive"),
             ("flip-kept.service", "masked", "inactive"),
@@ -85,11 +91,20 @@ def test_units_are_judged(tmp_path: Path) -> None:
         "flip-trust.service": "fault",
         "flip-firewall-names.service": "ok",
         "flip-firewall-names.timer": "ok",
+        "flip-status.service": "ok",
+        "flip-status.timer": "ok",
+        "flip-grafana.service": "ok",
+        "flip-grafana.socket": "ok",
+        "flip-backup.service": "fault",
+        "flip-backup.timer": "ok",
         "flip-orthanc.service": "fault",
         "flip-kept.service": "fault",
         "flip-hub.service": "fault",
     }
     assert "systemctl restart flip-trust.service" in rows["flip-trust.service"].remedy
+    assert rows["flip-firewall-names.service"].found == "waits for its timer"
+    assert rows["flip-status.service"].found == "its timer has started it"
+    assert rows["flip-grafana.service"].found == "waits for its socket"
     assert "unmask" in rows["flip-kept.service"].remedy
     assert rows["flip-hub.service"].found == "missing"
 

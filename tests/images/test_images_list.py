@@ -173,7 +173,21 @@ def test_an_image_is_built_after_all_it_needs_and_nothing_else_is() -> None:
         IMAGES.build_order(["system"])
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [({"digest": "sha256:12"}, "match pattern"), ({"digest": None}, "string"), ({"tag": "latest"}, "tag")],
+)
+def test_an_image_from_elsewhere_needs_a_whole_digest(change: dict[str, Any], text: str) -> None:
+    loki = {"for": "logs", "image": "docker.io/grafana/loki", "version": "3", "digest": f"sha256:{'0' * 64}"}
+    assert wrong(lambda d: d.update(upstream={"loki": loki})).upstream
+    with pytest.raises(ValueError, match=text):
+        wrong(lambda d: d.update(upstream={"loki": loki | change}))
+    with pytest.raises(ValueError, match="hub: an image from elsewhere is called as one of ours is"):
+        wrong(lambda d: d.update(upstream={"hub": loki}))
+
+
 def test_tags_carry_the_version() -> None:
     release = version(ROOT)
     assert tag(IMAGES, "hub", release) == f"flip/hub:{release}"
+    assert tag(IMAGES, "loki", release) == f"flip/loki:{release}"
     assert tag(IMAGES, "apps", release) == f"flip/part-apps:{release}"

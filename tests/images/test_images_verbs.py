@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flipctl.cli import app
+from flipctl.images_list import load
 
 ROOT = Path(__file__).resolve().parents[2]
 # Answers as Docker would; what it was asked lies beside it.
@@ -91,6 +92,48 @@ def test_the_list_needs_no_docker(programs: Path) -> None:
     assert images["hub"]["built"] is None
     done = CliRunner().invoke(app, ["images", "list"])
     assert "not built" in done.stdout
+
+
+def test_images_from_elsewhere_are_listed_with_their_digests(programs: Path) -> None:
+    done = CliRunner().invoke(app, ["images", "list", "--json"])
+    taken = {image["name"]: image for image in json.loads(done.stdout)["upstream"]}
+    assert sorted(taken) == ["alloy", "grafana", "loki", "prometheus"]
+    assert all(image["digest"].startswith("sha256:") and image["here"] is None for image in taken.values())
+    table = CliRunner().invoke(app, ["images", "list"], env={"COLUMNS": "250"}).stdout
+    assert taken["loki"]["digest"] in table
+
+
+@pytest.mark.parametrize(
+    ("options", "registry"), [([], "docker.io"), (["--mirror", "mirror.example/hub"], "mirror.example/hub")]
+)
+def test_images_from_elsewhere_are_taken_by_digest(docker: Path, options: list[str], registry: str) -> None:
+    program = docker.parent / "docker"
+    program.write_text(DOCKER.replace("case", 'case $* in *--label*) read -r from; echo "$from";; esac\ncase', 1))
+    program.write_text(program.read_text().replace('echo "$from"', 'echo "$from" >>"$(dirname "$0")/asked"'))
+    done = CliRunner().invoke(app, ["images", "upstream", "loki", "--json", *options])
+    assert done.exit_code == 0, done.output
+    release = json.loads(done.stdout)["release"]
+    asked = docker.read_text().splitlines()
+    digest = load(ROOT).upstream["loki"].digest
+    assert f"FROM {registry}/grafana/loki@{digest}" in asked
+    (build,) = [line for line in asked if line.startswith("buildx build")]
+    assert f"--tag flip/loki:{release} -" in build
+    for label in ("image.title=flip/loki", f"image.version={release}", f"upstream=docker.io/grafana/loki@{digest}"):
+        assert label in build
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (["upstream", "hub"], "hub: not taken from elsewhere; alloy, grafana, loki, prometheus are"),
+        (["build", "loki"], "loki is not built but taken as it is: flipctl images upstream loki"),
+    ],
+)
+def test_what_is_built_and_what_is_taken_are_told_apart(docker: Path, verb: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["images", *verb])
+    assert done.exit_code == 1
+    assert said in " ".join(done.stderr.split())
+    assert not docker.exists()
 
 
 def test_a_build_gives_certificates_as_a_secret_and_the_base_as_an_argument(docker: Path, tmp_path: Path) -> None:

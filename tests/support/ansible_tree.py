@@ -1,6 +1,7 @@
 """The playbooks as the tests read them: parsed YAML, and the roles' Python without Ansible."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+Promtool = Callable[..., str]
+"""Runs promtool with these arguments, and `text` on its standard input; its words, once it is content."""
 ROLES = sorted((ROOT / "ansible" / "roles").iterdir())
 
 

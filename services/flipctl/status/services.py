@@ -99,11 +99,13 @@ def _judged(one: Container) -> tuple[Verdict, str]:
 def check_units(units: Sequence[Unit], projects: Mapping[str, set[str]]) -> Iterator[Finding]:
     """Each unit of FLIP that systemd knows, then those of projects that have none."""
     there = [unit for unit in units if unit.load != "not-found"]
-    timed = {unit.unit.removesuffix(".timer") for unit in there if unit.unit.endswith(".timer")}
+    # A timer or a socket starts such a unit, which is then no service that has to run.
+    starters = dict(unit.unit.rsplit(".", 1) for unit in there if unit.unit.endswith((".timer", ".socket")))
     for unit in there:
-        waits = unit.active == "inactive" and unit.unit.removesuffix(".service") in timed
-        if waits:
-            yield Finding(unit.unit, "ok", "waits for its timer")
+        starter = starters.get(unit.unit.removesuffix(".service"))
+        if starter and unit.active in ("inactive", "activating", "deactivating"):
+            found = f"waits for its {starter}" if unit.active == "inactive" else f"its {starter} has started it"
+            yield Finding(unit.unit, "ok", found)
             continue
         verdict, remedy = _judged_unit(unit)
         yield Finding(unit.unit, verdict, f"{unit.active} ({unit.sub})", remedy)
