@@ -1,12 +1,18 @@
 """Each check of the preflight says how it is, what is needed and the remedy."""
 
 import socket
+import ssl
 import stat
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from ansible_tree import python
+from http_proxy import http_proxy
+from tls_issuer import issuer
 
 checks = python("flip_preflight", "module_utils/flip_checks.py")
 variables = python("flip_preflight", "filter_plugins/flip_variables.py")
@@ -92,6 +98,56 @@ def test_endpoints_that_nobody_serves() -> None:
         assert not row["ok"]
         assert f"outbound TCP connections to 127.0.0.1:{port}" in row["remedy"]
     assert not checks.clock(f"https://127.0.0.1:{port}/api", 30)["ok"]
+
+
+class Silent(BaseHTTPRequestHandler):
+    """Answers 501 with the date, and logs nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
+    """URL, `host:port` and CA of something that answers HTTPS as a hub does."""
+    files = issuer(tmp_path / "hub")("hub")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://localhost:{server.server_port}/api", f"localhost:{server.server_port}", files.ca
+        server.shutdown()
+        thread.join()
+
+
+def test_endpoints_behind_a_proxy(hub: tuple[str, str, Path], tmp_path: Path) -> None:
+    url, address, ca = hub
+    with http_proxy(tmp_path / "proxy", sign_in="site:p@ss") as proxy:
+        rows = [
+            checks.hub_api(url, ca.read_text(), proxy.url),
+            checks.clock(url, 30, proxy.url),
+            checks.fl_server(address, proxy.url),
+        ]
+        assert all(row["ok"] for row in rows), rows
+        assert proxy.passed(f"CONNECT {address}")
+        for given in (proxy.url.replace("p%40ss", "secret"), proxy.url.replace("site:p%40ss@", "")):
+            for row in (checks.hub_api(url, ca.read_text(), given), checks.fl_server(address, given)):
+                assert not row["ok"]
+                assert "407" in row["found"]
+                assert f"pass CONNECT to {address} on" in row["remedy"]
+                assert "secret" not in str(row)
+
+
+def test_a_proxy_that_looks_into_tls(hub: tuple[str, str, Path], tmp_path: Path) -> None:
+    url, _, ca = hub
+    proxys = issuer(tmp_path / "authority")("proxy").ca
+    with http_proxy(tmp_path / "proxy", looks_into_tls=proxys, trusts=ca) as proxy:
+        assert checks.hub_api(url, proxys.read_text(), proxy.url)["ok"]
+        row = checks.hub_api(url, ca.read_text(), proxy.url)
+    assert not row["ok"]
+    assert "or of a proxy that looks into TLS, in flip_preflight_hub_ca_file" in row["remedy"]
 
 
 def test_the_table_is_aligned_and_failures_come_with_their_remedy() -> None:

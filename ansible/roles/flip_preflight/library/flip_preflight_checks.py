@@ -28,6 +28,7 @@ def main():
             "hub_ca": {"type": "str", "required": True},
             "clock_seconds": {"type": "int", "required": True},
             "fl_server": {"type": "str", "required": True},
+            "proxy": {"type": "str", "required": True, "no_log": True},
             "kit_file": {"type": "str", "required": True},
             "kit_present": {"type": "bool", "required": True},
             "trust": {"type": "bool", "required": True},

@@ -1,6 +1,8 @@
 """What a host must have before FLIP is put on it, each as one row of a table. Only reads; standard library only."""
 
+import base64
 import email.utils
+import http.client
 import re
 import shutil
 import socket
@@ -130,25 +132,26 @@ def dns(host):
     return row(f"DNS: {host}", True, ", ".join(addresses), "an address", remedy)
 
 
-def hub_api(url, ca):
+def hub_api(url, ca, proxy=""):
     """The hub answers HTTPS with a certificate this host trusts. Any HTTP status will do: no key is sent.
 
-    `ca`: PEM text of the hub's own authority, or "" for the system's.
+    `ca`: PEM text of the hub's own authority, or of a proxy's that looks into TLS, or "" for the system's.
     """
-    remedy = f"let this host make outbound TCP connections to {endpoint(url)}"
+    remedy = _way_out(endpoint(url), proxy)
     try:
-        _get(url, ssl.create_default_context(cadata=ca or None))
+        _get(url, ssl.create_default_context(cadata=ca or None), proxy)
     except (ssl.SSLError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLError):
-            remedy = "name the hub's CA in flip_preflight_hub_ca_file, and see that the clock is right"
+            whose = "the CA of the hub, or of a proxy that looks into TLS," if proxy else "the hub's CA"
+            remedy = f"name {whose} in flip_preflight_hub_ca_file, and see that the clock is right"
         return row("hub API", False, f"{url}: {reason}", "HTTPS answers", remedy)
     except OSError as error:
         return row("hub API", False, f"{url}: {error}", "HTTPS answers", remedy)
     return row("hub API", True, f"{url} answers", "HTTPS answers", remedy)
 
 
-def clock(url, seconds):
+def clock(url, seconds, proxy=""):
     """The difference from the Date header of the hub's answer.
 
     The certificate is not looked at here: with a wrong clock none is valid, and nothing is sent that is secret.
@@ -156,7 +159,7 @@ def clock(url, seconds):
     context = ssl._create_unverified_context()  # noqa: S323 - see above; hub_api() verifies
     needed = f"within {seconds} s of the hub"
     try:
-        date = _get(url, context)
+        date = _get(url, context, proxy)
         skew = time.time() - email.utils.parsedate_to_datetime(date or "").timestamp()
     except (OSError, ValueError) as error:
         return row("clock", False, f"the hub's clock cannot be read: {error}", needed, "make the hub's API reachable")
@@ -164,26 +167,52 @@ def clock(url, seconds):
     return row("clock", abs(skew) <= seconds, f"{skew:+.0f} s", needed, remedy)
 
 
-def _get(url, context):
+def _get(url, context, proxy):
     """The Date header of the answer to a GET, whatever its status."""
     request = urllib.request.Request(url, method="GET")  # noqa: S310 - the module's caller allows https alone
+    proxies = urllib.request.ProxyHandler({"https": proxy} if proxy else {})  # and not what the environment says
+    opener = urllib.request.build_opener(proxies, urllib.request.HTTPSHandler(context=context))
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as answer:  # noqa: S310 - as above
+        with opener.open(request, timeout=TIMEOUT) as answer:
             return answer.headers.get("Date")
     except urllib.error.HTTPError as error:
         with error:
             return error.headers.get("Date")
 
 
-def fl_server(address):
+def _way_out(address, proxy):
+    if not proxy:
+        return f"let this host make outbound TCP connections to {address}"
+    return f"let the proxy {_without_sign_in(proxy)} pass CONNECT to {address} on, and see that its sign-in is right"
+
+
+def _without_sign_in(proxy):
+    parts = urllib.parse.urlsplit(proxy)
+    return f"{parts.hostname}:{parts.port}"
+
+
+def fl_server(address, proxy=""):
     """The FL server accepts TCP connections at `host:port`."""
     host, _, port = address.rpartition(":")
-    remedy = f"let this host make outbound TCP connections to {address}"
+    remedy = _way_out(address, proxy)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT).close()
+        _connect(host.strip("[]"), int(port), proxy)
     except OSError as error:
         return row("FL server", False, f"{address}: {error}", "accepts connections", remedy)
     return row("FL server", True, f"{address} accepts", "accepts connections", remedy)
+
+
+def _connect(host, port, proxy):
+    if not proxy:
+        socket.create_connection((host, port), timeout=TIMEOUT).close()
+        return
+    parts = urllib.parse.urlsplit(proxy)
+    words = f"{urllib.parse.unquote(parts.username or '')}:{urllib.parse.unquote(parts.password or '')}"
+    sign_in = {"Proxy-Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"} if parts.username else {}
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT)
+    connection.set_tunnel(host, port, headers=sign_in)
+    connection.connect()
+    connection.close()
 
 
 def kit(path, present):
@@ -221,7 +250,10 @@ def every(want):
 
 def reach(want):
     """What a trust needs from outside: the way to the hub's two endpoints, and its kit."""
+    proxy = want["proxy"]
     hosts = [urllib.parse.urlsplit(want["hub_url"]).hostname, want["fl_server"].rpartition(":")[0].strip("[]")]
+    if proxy:  # which looks the others up
+        hosts = [urllib.parse.urlsplit(proxy).hostname]
     rows = [dns(host) for host in dict.fromkeys(hosts)]
-    rows += [hub_api(want["hub_url"], want["hub_ca"]), clock(want["hub_url"], want["clock_seconds"])]
-    return [*rows, fl_server(want["fl_server"]), kit(want["kit_file"], want["kit_present"])]
+    rows += [hub_api(want["hub_url"], want["hub_ca"], proxy), clock(want["hub_url"], want["clock_seconds"], proxy)]
+    return [*rows, fl_server(want["fl_server"], proxy), kit(want["kit_file"], want["kit_present"])]
