@@ -120,3 +120,25 @@ def test_an_answer_ends_the_watch(tmp_path: Path) -> None:
     supernode.watch_app(tmp_path, 0.02)(pending, lambda: None)
     time.sleep(0.2)
     assert not pending.given_up.is_set()
+
+
+def test_a_supernode_that_gives_up_ends_whatever_threads_it_has(tmp_path: Path) -> None:
+    """Flower's SuperNode raises when the TLS handshake breaks off, and leaves the thread of its API running."""
+    program = """
+import threading, time
+from pathlib import Path
+from flip_fl.flower import internals, supernode
+
+def gives_up(*_):
+    threading.Thread(target=time.sleep, args=(300,)).start()
+    raise ConnectionError("TLS/SSL connection has been closed (EOF)")
+
+internals.run_supernode = gives_up
+here = Path(".")
+supernode.main("fl.example.org:9092", here, here, "Trust_A", 1, here, here)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "the SuperNode gave up" in done.stdout + done.stderr
+    assert "has been closed (EOF)" in done.stdout + done.stderr

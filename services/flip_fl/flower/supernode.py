@@ -6,6 +6,8 @@ waits for an app, this asks the SuperLink whether the run still stands, and look
 """
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -95,12 +97,21 @@ def main(
         f"--superexec-auth-secret-file={secret}",
         f'--node-config=site-name="{name}"',
     ]
-    internals.run_supernode(
-        arguments,
-        watch_app(folder, 2 * poll_seconds),
-        lambda run_id: end_apps(RunFiles(folder, run_id)),
-        poll_seconds,
-    )
+    try:
+        internals.run_supernode(
+            arguments,
+            watch_app(folder, 2 * poll_seconds),
+            lambda run_id: end_apps(RunFiles(folder, run_id)),
+            poll_seconds,
+        )
+    except Exception:
+        log.exception("the SuperNode gave up")
+    finally:
+        # Flower's API for the SuperExec runs in a thread that never ends: a SuperNode that gave up on a lost SuperLink
+        # would stay, idle, and nobody start it again.
+        sys.stdout.flush()
+        logging.shutdown()
+        os._exit(1)
 
 
 if __name__ == "__main__":
