@@ -1,6 +1,7 @@
 """XNAT between the PACS and imaging-api: what it is asked, what it holds afterwards, and what goes wrong on the way."""
 
 import asyncio
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ HASHES = """version "6.3"
 (0008,0018) := hashUID[(0008,0018)]
 (0020,000D) := hashUID[(0020,000D)]
 """
+
+OURS = Path(__file__).parents[3] / "ansible/roles/flip_xnat/files/anonymization.das"
 
 
 @pytest.fixture
@@ -267,3 +270,20 @@ async def test_what_xnat_anonymises_stays_anonymised(
     assert {str(item.PatientName) for item in found} == {"A1"}
     assert all("AccessionNumber" not in item and "InstitutionName" not in item for item in found)
     assert phantom.study_uid not in {item.StudyInstanceUID for item in found}
+
+
+async def test_a_label_is_found_after_the_roles_own_anonymisation(
+    xnat: Any, service_of: Any, make: Any, source: Path, tmp_path: Path, world_values: Any
+) -> None:
+    phantom = make.series(source, "A1")
+    labels = (phantom.voxels == 2000).astype(np.uint8)
+    make.segmentation(source, phantom, labels)
+    with xnat.client() as client:
+        client.put("/xapi/anonymize/site", content=OURS.read_bytes()).raise_for_status()
+        client.put("/xapi/anonymize/site/enabled", json=True).raise_for_status()
+    async with service_of(**xnat.settings()) as service:
+        studies = await service.imports(PROJECT, "A1")
+        assert studies["A1"]["images"] == 13
+        with zipfile.ZipFile(io.BytesIO((await service.files(PROJECT, "A1")).content)) as packed:
+            packed.extractall(tmp_path / "out")
+    np.testing.assert_array_equal(world_values(tmp_path / "out/label_2.nii.gz", phantom), labels)

@@ -15,6 +15,8 @@ from xnat_stand_in.state import State
 _REMOVE = re.compile(r"^-\s*\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)$")
 _ASSIGN = re.compile(r"^\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)\s*:=\s*(.+)$")
 _HASH = re.compile(r"^hashUID\[\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)\]$")
+_HASHES = re.compile(r"^hashUIDList\[(\*/\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\)(?:,\s*|(?=\])))+\]$")
+_TAG = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)")
 _VALUE = re.compile(r'^(project|subject|session|"[^"]*"|hashUID\[\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\)\])$')
 
 
@@ -24,7 +26,7 @@ def statements(script: str) -> list[str]:
     kept = [line for line in lines if line and not line.startswith("version ")]
     for line in kept:
         assigned = _ASSIGN.match(line)
-        if not _REMOVE.match(line) and not (assigned and _VALUE.match(assigned[3])):
+        if not _REMOVE.match(line) and not _HASHES.match(line) and not (assigned and _VALUE.match(assigned[3])):
             raise ValueError(f"not understood: {line}")
     return kept
 
@@ -33,6 +35,11 @@ def anonymise(dataset: Dataset, script: str, labels: dict[str, str]) -> None:
     for line in statements(script):
         if found := _REMOVE.match(line):
             dataset.pop((int(found[1], 16), int(found[2], 16)), None)
+        elif _HASHES.match(line):
+            tags = {(int(group, 16), int(element, 16)) for group, element in _TAG.findall(line)}
+            for element in dataset.iterall():
+                if element.tag in tags:
+                    element.value = generate_uid(entropy_srcs=[str(element.value)])
         elif found := _ASSIGN.match(line):
             tag = (int(found[1], 16), int(found[2], 16))
             value = found[3]
