@@ -1,5 +1,6 @@
 """`python -m federation`: what `make federation` calls."""
 
+import secrets
 import signal
 import sys
 from typing import Annotated
@@ -21,10 +22,16 @@ def main(
         bool, typer.Option(help="Build images of this checkout; else those of its release are used.")
     ] = True,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up.")] = False,
-    reboot: Annotated[bool, typer.Option("--reboot", help="Restart a trust's host and train again.")] = False,
+    reboot: Annotated[bool, typer.Option("--reboot", help="Restart every host and train again.")] = False,
     cut_network: Annotated[
         int, typer.Option(min=0, metavar="SECONDS", help="Cut a trust's network for so long during a job.")
     ] = 0,
+    interrupt: Annotated[
+        int, typer.Option(min=0, metavar="TIMES", help="Kill a trust's provisioning so often; then compare.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the random moments at which it is killed; one that was told, to repeat them.")
+    ] = None,
 ) -> None:
     """A hub and two trusts on bare hosts of this machine, provisioned by the playbooks, train together.
 
@@ -38,8 +45,10 @@ def main(
         show(evidence, Console(file=sys.stdout, highlight=False))
         save(evidence, FOLDER / "evidence.json")
 
+    drawn = secrets.randbelow(1_000_000) if seed is None else seed
+    wishes = Wishes(patients, rounds, build, keep, reboot, cut_network, interrupt, drawn)
     try:
-        evidence = federate(Wishes(patients, rounds, build, keep, reboot, cut_network), progress, present)
+        evidence = federate(wishes, progress, present)
     except FAILURES as error:
         fail(f"{error}\nThe logs are in {FOLDER / 'logs'}")
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from federation.interrupt import differences
 from federation.plan import Site
 from federation.playbooks import Played
 from federation.router import PORTS, Count
@@ -24,6 +25,8 @@ class Evidence:
     first: dict[str, Played] = field(default_factory=dict)
     """First playbook runs by their names."""
     second: dict[str, Played] = field(default_factory=dict)
+    kills: list[str] = field(default_factory=list)
+    """When a provisioning was killed."""
     counters: dict[str, Count] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     hosts: dict[str, dict[str, Count]] = field(default_factory=dict)
@@ -46,6 +49,7 @@ class Evidence:
             "phases": {name: round(seconds, 1) for name, seconds in self.phases.items()},
             "first_runs": {name: _run(played) for name, played in self.first.items()},
             "second_runs": {name: _run(played) for name, played in self.second.items()},
+            "kills": self.kills,
             "router": {name: asdict(count) for name, count in self.counters.items()},
             "refused": self.refused,
             "host_firewalls": {
@@ -99,6 +103,15 @@ def unchanged(second: Mapping[str, Played]) -> list[Check]:
         for played in second.values()
         for host, recap in played.recaps.items()
     ]
+
+
+def alike(site: Site, kills: int, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Check:
+    """A host whose provisioning was killed is as one whose provisioning was not."""
+    other = differences(wanted, found)
+    told = (
+        "; ".join(other) or f"the same on both: {', '.join(f'{len(things)} {kind}' for kind, things in wanted.items())}"
+    )
+    return Check(f"{site.name} after {kills} kills is as without", kills > 0 and not other, told)
 
 
 def show(evidence: Evidence, console: Console) -> None:

@@ -25,8 +25,10 @@ class Site:
     """Third byte of the network's addresses."""
     trust: str = ""
     """Name of the trust; empty for the hub."""
+    store: str = ""
+    """Where the trust takes images of studies from."""
     staging_ae: str = ""
-    """The AE title that the PACS sends to."""
+    """The AE title of its own that the PACS sends to."""
     staging_port: int = 0
     """Its DICOM port on the host."""
 
@@ -74,8 +76,8 @@ class Site:
 
 
 HUB = Site("hub", 0)
-PREMISES = Site("premises", 1, "Trust_1", "FLIP_TRUST1", 11112)
-TRE = Site("tre", 2, "Trust_2", "FLIP_TRUST2", 11112)
+PREMISES = Site("premises", 1, "Trust_1", "xnat", "XNAT", 8104)
+TRE = Site("tre", 2, "Trust_2", "orthanc", "FLIP_TRUST2", 11112)
 TRUSTS = (PREMISES, TRE)
 SITES = (HUB, *TRUSTS)
 ROUTER = "flip-federation-router"

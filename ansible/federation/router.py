@@ -25,8 +25,9 @@ def ruleset(trusts: Iterable[Site]) -> str:
 
     For each trust T there are the counters `T_api`, `T_fl` (connections begun; packets = connections), `T_api_up`,
     `T_api_down`, `T_fl_up`, `T_fl_down` (all that passed), `T_refused_out` and `T_refused_in`; `refused_here`
-    counts what was sent to the router itself, `cut` what was lost while a network was cut. The set `refused` says who
-    wanted to go where.
+    counts what was sent to the router itself, `cut` what was lost while a network was cut, `stale` what came for TCP
+    connections that the router has forgotten, as it does when a host is silent for long; it is dropped, and began none.
+    The set `refused` says who wanted to go where.
     """
     note = "add @refused { ip saddr . ip daddr . meta l4proto . th dport }"
     counters, flows, begun, refused = [], [], [], []
@@ -47,7 +48,7 @@ def ruleset(trusts: Iterable[Site]) -> str:
         ]
     lines = [
         f"table inet {TABLE} {{",
-        *(f"  counter {name} {{ }}" for name in (*counters, "refused_here", "cut")),
+        *(f"  counter {name} {{ }}" for name in (*counters, "refused_here", "cut", "stale")),
         "  set cut { type ipv4_addr; flags interval; }",
         "  set refused { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags dynamic; size 4096; }",
         "  chain forward {",
@@ -56,6 +57,7 @@ def ruleset(trusts: Iterable[Site]) -> str:
         "    ip daddr @cut counter name cut drop",
         *(f"    {rule}" for rule in flows),
         "    ct state established,related accept",
+        "    tcp flags & (fin | syn | rst | ack) != syn counter name stale drop",
         *(f"    {rule}" for rule in (*begun, *refused)),
         "  }",
         "  chain input {",

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,14 +12,17 @@ from pathlib import Path
 import httpx
 
 from federation import data, images, onboard, packages, pacs, playbooks, router, sites
-from federation.docker import FederationError, inside, remove_all, run
-from federation.evidence import Evidence, reached, unchanged
-from federation.plan import FOLDER, PREMISES, SITES, TRUSTS, Site
-from flipctl.api import Api, ApiError, wait_for
+from federation.docker import FederationError, inside, remove_all
+from federation.evidence import Evidence, alike, reached, unchanged
+from federation.interrupt import interrupted, moments
+from federation.plan import FOLDER, PREMISES, SITES, TRE, TRUSTS, Site
+from federation.playbooks import Order
+from federation.trials import Trials
+from flipctl.api import Api, ApiError
 from flipctl.demo import checks
 from flipctl.demo.play import DemoError, People, Run
 from flipctl.demo.progress import Progress
-from flipctl.demo.run import APP, CURVE, play, series
+from flipctl.demo.run import CURVE, play, series
 from flipctl.images_list import checkout, load, tag, version
 from host_images import StepError
 from run import set_up
@@ -28,7 +30,9 @@ from run import set_up
 FAILURES = (FederationError, StepError, DemoError, ApiError, TimeoutError, httpx.HTTPError)
 HUB_IMAGES = ["fl-server", "hub", "omop-db"]
 TRUST_IMAGES = ["data-access-api", "fl-client", "imaging-api", "omop-db", "orthanc", "trust-api"]
-ONLINE_SECONDS, OFFLINE_SECONDS = 120, 300
+STAND_IN = "xnat-web"  # XNAT's own web archive is the operator's to supply
+ONLINE_SECONDS = 120
+INTERRUPTED = TRE
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Wishes:
     keep: bool
     reboot: bool
     cut_seconds: int
+    interrupts: int
+    seed: int
 
 
 def federate(wishes: Wishes, progress: Progress, present: Callable[[Evidence], None]) -> Evidence:
@@ -52,7 +58,7 @@ def federate(wishes: Wishes, progress: Progress, present: Callable[[Evidence], N
     with _alone():
         if removed := remove_all():
             progress.say(f"an earlier federation is removed: {len(removed)} containers and networks")
-        for name in ("kits", "logs", "results"):
+        for name in ("kits", "logs", "results", "states"):
             if (FOLDER / name).exists():
                 shutil.rmtree(FOLDER / name)
         federation = Federation(wishes, progress)
@@ -102,16 +108,19 @@ class Federation:
         self._prepare()
         self._sites()
         with self.progress.step("the hub is provisioned"):
-            self._play("site_hub", "hub")
+            self._play(Order("hub", "site_hub", self._options()))
         with self.progress.step("the hub's engineer makes the administrator and onboards the trusts"):
             ca = onboard.hub_ca()
             admin = onboard.make_admin(ca)
             onboard.onboard(TRUSTS, ca, onboard.password_file().read_text(encoding="ascii"))
             self._people = self._invite(admin, ca)
-        with self.progress.step("both trusts are provisioned"):
-            self._play("site_local_trust", "trust")
+        with self.progress.step("both trusts are provisioned, at the same time"):
+            self._play(*(Order(trust.name, "site_local_trust", self._options(trust)) for trust in TRUSTS))
         with self.progress.step("both trusts and their FL clients are online"):
             self.people.wait_for_trusts(ONLINE_SECONDS)
+        if self.wishes.interrupts:
+            with self.progress.step(f"{INTERRUPTED.name} is made anew, and its provisioning killed"):
+                self._interrupt(INTERRUPTED)
 
     @property
     def people(self) -> People:
@@ -126,7 +135,7 @@ class Federation:
                 images.build(sorted({*HUB_IMAGES, *TRUST_IMAGES}), self._listed.base)
             set_up()
             self._host, self._tools = images.host(), images.tools()
-            self._archives = images.archives(sorted({*HUB_IMAGES, *TRUST_IMAGES}))
+            self._archives = images.archives(sorted({*HUB_IMAGES, *TRUST_IMAGES, STAND_IN}))
         named = "packages for hosts without internet and the patients' data are made"
         with self.progress.step(named), ThreadPoolExecutor() as pool:
             fetched = pool.submit(packages.fetch, self._host)
@@ -151,11 +160,41 @@ class Federation:
             refused = sum(count.packets for name, count in proof.items() if "refused" in name)
             self.progress.say(f"  the router was tried: {refused} packets refused, and counted")
 
-    def _play(self, playbook: str, name: str) -> None:
-        played = playbooks.play(playbook, "-e", f"federation_release={self._release}", name=name)
-        self.evidence.first[name] = played
-        for host, recap in played.recaps.items():
-            self.progress.say(f"  {host}: ok={recap.ok} changed={recap.changed}")
+    def _options(self, *sites_: Site) -> tuple[str, ...]:
+        limit = ("--limit", ",".join(site.name for site in sites_)) if sites_ else ()
+        return ("-e", f"federation_release={self._release}", *limit)
+
+    def _play(self, *orders: Order) -> None:
+        for name, played in playbooks.play(*orders).items():
+            self.evidence.first[name] = played
+            for host, recap in played.recaps.items():
+                self.progress.say(f"  {host}: ok={recap.ok} changed={recap.changed} in {played.seconds:.0f} s")
+
+    def _interrupt(self, site: Site) -> None:
+        first = self.evidence.first[site.name]
+        began = playbooks.started(first.log.read_text(encoding="utf-8"))
+        wanted = sites.state(site)
+        sites.remove_host(site)
+        sites.make_host(site, self._host, self._archives)
+        self.progress.say(f"  the moments are those of --seed {self.wishes.seed}")
+        killed = 0
+        for number, moment in enumerate(moments(began, first.seconds, self.wishes.interrupts, self.wishes.seed), 1):
+            order = Order(f"{site.name}.killed.{number}", "site_local_trust", self._options(site))
+            where = f"in task {moment.task} of {len(began)}, {moment.seconds:.1f} s after it began"
+            if interrupted(order, moment):
+                killed += 1
+                self.evidence.kills.append(where)
+                self.progress.say(f"  killed {where}")
+            else:
+                self.progress.say(f"  not killed {where}: the run was at its end before")
+        self._play(Order(f"{site.name}.completed", "site_local_trust", self._options(site)))
+        self.people.wait_for_trusts(ONLINE_SECONDS)
+        found = sites.state(site)
+        for name, state in {"undisturbed": wanted, "killed": found}.items():
+            path = FOLDER / "states" / f"{site.name}.{name}.json"
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.write_text(json.dumps(state, indent=1, sort_keys=True), encoding="utf-8")
+        self.evidence.checks.append(alike(site, killed, wanted, found))
 
     def _invite(self, admin: Api, ca: Path) -> People:
         people = People(admin, onboard.API, self.progress, ca)
@@ -170,12 +209,13 @@ class Federation:
         done = play(self.people, rounds, results, self.progress, compare_alone=False)
         self.evidence.results = list(done.results.values())
         self.evidence.checks += self._learned(done)
+        trials = Trials(self.people, done, rounds)
         if self.wishes.reboot:
-            with self.progress.step("a trust's host is restarted, and trains again"):
-                self._reboot(PREMISES, done)
+            with self.progress.step("every host is restarted, and trains again"):
+                self.evidence.checks += trials.restart(SITES, onboard.hub_ca())
         if self.wishes.cut_seconds:
             with self.progress.step(f"a trust has no network for {self.wishes.cut_seconds} s during a job"):
-                self._cut(PREMISES, done)
+                self.evidence.checks.append(trials.cut(PREMISES, self.wishes.cut_seconds))
 
     def _learned(self, done: Run) -> list[checks.Check]:
         initial, final = (checks.load(done.results[f"{name}.npz"]) for name in ("initial", "final"))
@@ -192,58 +232,12 @@ class Federation:
             checks.Check("no client failed", not done.job["failures"], f"failures: {done.job['failures'] or 'none'}"),
         ]
 
-    def _reboot(self, trust: Site, before: Run) -> None:
-        began = time.monotonic()
-        run("docker", "restart", "--time", "120", trust.container())
-        sites.settle(trust)
-        self.people.wait_for_trusts(OFFLINE_SECONDS)
-        online = time.monotonic() - began
-        again = self._again(before)
-        self.evidence.checks.append(
-            checks.Check(
-                "after a restart of its host a trust is back by itself and trains again",
-                again.status == "RESULTS_UPLOADED",
-                f"online after {online:.0f} s; the next job ended as {again.status}",
-            )
-        )
-
-    def _cut(self, trust: Site, before: Run) -> None:
-        model = self._start(before)
-        wait_for("the job's first metric", lambda: self.people.researcher.get(f"/models/{model}/metrics") or None, 300)
-        router.cut(trust)
-        try:
-            time.sleep(self.wishes.cut_seconds)
-        finally:
-            router.mend(trust)
-        began = time.monotonic()
-        self.people.wait_for_trusts(OFFLINE_SECONDS)
-        online = time.monotonic() - began
-        ended = self.people.follow(model, CURVE)
-        told = f"online {online:.0f} s after it was back; the job that ran ended as {ended.status}"
-        if ended.status != "RESULTS_UPLOADED":
-            ended = self._again(before)
-            told += f", the next one as {ended.status}"
-        self.evidence.checks.append(
-            checks.Check("a trust that lost its network comes back by itself", ended.status == "RESULTS_UPLOADED", told)
-        )
-
-    def _start(self, before: Run) -> str:
-        project = self.people.researcher.get(f"/models/{before.model_id}")["project_id"]
-        model = self.people.upload_app(project, APP, "U-Net, once more")
-        self.people.start(
-            model, {"num-server-rounds": self.wishes.rounds, "compare-alone": False}, min_sites=len(TRUSTS)
-        )
-        return model
-
-    def _again(self, before: Run) -> Run:
-        return self.people.follow(self._start(before), CURVE)
-
     def conclude(self) -> None:
         """The playbooks run again and change nothing; the router's counters are read last."""
-        with self.progress.step("the playbooks run a second time"):
-            for playbook, name in (("site_hub", "hub"), ("site_local_trust", "trust")):
-                again = playbooks.play(playbook, "-e", f"federation_release={self._release}", name=f"{name}.second")
-                self.evidence.second[name] = again
+        again = [Order("hub.second", "site_hub", self._options())]
+        again += [Order(f"{trust.name}.second", "site_local_trust", self._options(trust)) for trust in TRUSTS]
+        with self.progress.step("the playbooks run a second time, at the same time"):
+            self.evidence.second = playbooks.play(*again)
         self.evidence.checks += unchanged(self.evidence.second)
         self.evidence.counters, self.evidence.refused = router.read(), router.refused()
         self.evidence.hosts = {site.name: sites.firewall_counters(site) for site in SITES}

@@ -1,9 +1,11 @@
 """The sites' networks, and what each has before FLIP comes: name server, package mirror, a bare host."""
 
+import json
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,6 +14,22 @@ from federation.docker import FederationError, docker, inside, start
 from federation.plan import FL_NAME, HUB, HUB_NAME, LABEL, ROOT, Site
 
 BOOT_SECONDS = 60
+STOP_SECONDS = 180
+_NETWORK_UNIT = """[Unit]
+Description=Route and name server, as the site's network gives them
+DefaultDependencies=no
+After=network-pre.target
+Before=network.target network-online.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/ip route replace default via {router}
+ExecStart=/bin/sh -c 'echo nameserver {dns} >/etc/resolv.conf'
+
+[Install]
+WantedBy=network-online.target multi-user.target
+"""
 _CREATE = ROOT / "ansible" / "molecule" / "create.yml"
 
 
@@ -55,20 +73,55 @@ def make_host(site: Site, image: str, images: Path) -> None:
     """Starts the site's bare host and does what its operator did: addresses, name server, package mirror."""
     name = site.container()
     start(name, site.network, site.host, image, "--hostname", name, *host_flags(images))
-    inside(name, "sh", "-c", f"echo 'deb [trusted=yes] http://packages.{site.name}.test/ ./' >/etc/apt/sources.list")
     settle(site)
+    unit = _NETWORK_UNIT.format(router=site.router, dns=site.dns)
+    inside(name, "sh", "-c", "cat >/etc/systemd/system/site-network.service", feed=unit)
+    inside(name, "systemctl", "enable", "--quiet", "--now", "site-network.service")
+    inside(name, "sh", "-c", f"echo 'deb [trusted=yes] http://packages.{site.name}.test/ ./' >/etc/apt/sources.list")
+
+
+def remove_host(site: Site) -> None:
+    """Shuts the site's host down and removes it with all that is on it."""
+    docker("stop", "--time", f"{STOP_SECONDS}", site.container())
+    docker("rm", "--volumes", site.container())
+
+
+def restart(some: Iterable[Site]) -> None:
+    """Restarts hosts, all at once, until they have booted."""
+
+    def again(site: Site) -> None:
+        docker("restart", "--time", f"{STOP_SECONDS}", site.container())
+        settle(site)
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(again, some):
+            pass
 
 
 def settle(site: Site) -> None:
-    """Waits until the host has booted, and gives it what its network's DHCP would: route and name server."""
+    """Waits until the host has booted."""
     name = site.container()
     deadline = time.monotonic() + BOOT_SECONDS
     while (state := _state(name)) not in {"running", "degraded"}:
         if time.monotonic() > deadline:
             raise FederationError(f"{name} has not booted within {BOOT_SECONDS} s: {state}")
         time.sleep(0.5)
-    inside(name, "ip", "route", "replace", "default", "via", site.router)
-    inside(name, "sh", "-c", f"echo nameserver {site.dns} >/etc/resolv.conf")
+
+
+def state(site: Site) -> dict[str, Any]:
+    """How the site's host is: see `host_state.py`, which runs there."""
+    text = Path(__file__).with_name("host_state.py").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(inside(site.container(), "python3", "-", feed=text))
+    return found
+
+
+def complaint(site: Site) -> str:
+    """What `flipctl status` finds wrong on the site's host; empty where all is well."""
+    try:
+        inside(site.container(), "flipctl", "status")
+    except FederationError as error:
+        return str(error)
+    return ""
 
 
 def _state(container: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_tree import ROOT, parsed
+from ansible_tree import ROOT, options, parsed
 from federation import evidence, pacs, playbooks, router, sites
 from federation.plan import DOMAIN, FL_SERVER, HUB, HUB_NAME, INVENTORY, PACS_AE, PACS_PORT, SITES, TRUSTS, Site
 
@@ -76,18 +76,32 @@ def test_a_trusts_addresses_are_the_plans(trust: Site) -> None:
     text = (INVENTORY / "group_vars" / "trust.yml").read_text(encoding="utf-8")
     used = {network + last for last in re.findall(r"federation_network \}\}\.([0-9/]+)", text)}
     assert used == {trust.subnet, trust.dns, trust.packages, trust.pacs}
+    text = (INVENTORY / "host_vars" / f"{trust.name}.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"10\.77\.\d+\.\d+", text)) == {trust.pacs}
 
 
 @every_trust
 def test_pacs_and_host_know_each_other(trust: Site) -> None:
     known = pacs.configuration(trust, "user", "password")
     assert known["DicomModalities"] == {"flip": [trust.staging_ae, trust.host, trust.staging_port]}
-    assert _host(trust)["flip_orthanc_ae_title"] == trust.staging_ae
-    (asked,) = _group("trust")["flip_orthanc_pacs"]
-    assert (asked["ae_title"], asked["port"]) == (PACS_AE, PACS_PORT)
     assert (known["DicomAet"], known["DicomPort"]) == (PACS_AE, PACS_PORT)
-    (let_in,) = _group("trust")["flip_firewall_inbound"]
-    assert let_in["port"] == trust.staging_port
+    host = _host(trust)
+    assert host[f"flip_{trust.store}_ae_title"] == trust.staging_ae
+    asked = host[f"flip_{trust.store}_pacs"]
+    pacs_there = {"ae_title": PACS_AE, "host": trust.pacs, "port": PACS_PORT}
+    assert asked in (pacs_there, [{"name": "pacs", **pacs_there}])
+    assert host["flip_firewall_inbound"] == [{"from": trust.pacs, "port": trust.staging_port}]
+
+
+@every_trust
+def test_a_trust_has_the_store_of_the_plan_and_the_port_that_its_role_opens(trust: Site) -> None:
+    assert _host(trust)["flip_trust_imaging_store"] == trust.store
+    known_options = options(ROOT / "ansible" / "roles" / f"flip_{trust.store}")
+    assert known_options[f"flip_{trust.store}_dicom_port"]["default"] == trust.staging_port
+
+
+def test_xnat_and_orthanc_are_both_there() -> None:
+    assert {trust.store for trust in TRUSTS} == {"orthanc", "xnat"}
 
 
 def test_sites_share_no_address() -> None:
