@@ -34,7 +34,7 @@ class Xnat:
         }
         return XnatServer(**{**given, **changes})
 
-    def store(self, *, import_seconds: float = 20, timeout_seconds: float = 20, **changes: Any) -> XnatStore:
+    def store(self, *, import_seconds: float = 90, timeout_seconds: float = 20, **changes: Any) -> XnatStore:
         return XnatStore(self.server(**changes), timeout_seconds=timeout_seconds, import_seconds=import_seconds)
 
     def settings(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class Xnat:
             "xnat_pacs": "PACS",
             "xnat_ae_title": self.receiver.ae_title,
             "xnat_ae_port": self.receiver.port,
-            "xnat_import_seconds": 20,
+            "xnat_import_seconds": 90,
         }
 
     def rows(self, path: str, **query: str) -> list[dict[str, Any]]:
