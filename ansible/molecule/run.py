@@ -110,7 +110,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("only", nargs="*", metavar="ROLE[/SCENARIO]")
     parser.add_argument("--suite", choices=SUITES, default=SUITES[0])
-    parser.add_argument("--jobs", type=int, default=2, help="scenarios at once (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=int, choices=range(1, 9), default=2, help="scenarios at once (default: %(default)s)"
+    )
     parts = parser.add_mutually_exclusive_group()
     parts.add_argument("--no-lint", action="store_true", help="run the scenarios alone")
     parts.add_argument("--only-lint", action="store_true", help="lint alone, which needs no Docker")

@@ -4,7 +4,7 @@ import asyncio
 import base64
 from asyncio import StreamReader, StreamWriter
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import h11
 from pydantic import AfterValidator, SecretStr
@@ -45,35 +45,30 @@ async def tunnel(proxy: SecretStr, host: str, port: int, *, limit: int) -> tuple
         OSError: the proxy cannot be reached.
     """
     parts = urlsplit(proxy.get_secret_value())
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    connection = h11.Connection(h11.CLIENT)
+    request = h11.Request(method="CONNECT", target=target, headers=[("Host", target), *_sign_in(parts)])
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=limit)
     try:
-        writer.write(_request(parts.username, parts.password, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
-        status, words = _answer(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(connection.send(request) or b"")
+        connection.receive_data(await reader.readuntil(b"\r\n\r\n"))
+        answer = connection.next_event()
+        if not isinstance(answer, h11.Response):
+            raise h11.RemoteProtocolError("no answer to CONNECT")
+        if not 200 <= answer.status_code < 300:
+            words = f"{answer.status_code} {answer.reason.decode(errors='replace')}"
+            raise ProxyError(f"proxy {parts.hostname}:{parts.port} answered {words}")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, h11.RemoteProtocolError):
-        status, words = 0, "with something that is no HTTP"
+        writer.transport.abort()
+        raise ProxyError(f"proxy {parts.hostname}:{parts.port} answered with something that is no HTTP") from None
     except BaseException:
         writer.transport.abort()
         raise
-    if not 200 <= status < 300:
-        writer.transport.abort()
-        raise ProxyError(f"proxy {parts.hostname}:{parts.port} answered {words}")
     return reader, writer
 
 
-def _request(user: str | None, password: str | None, target: str) -> bytes:
-    headers = [("Host", target)]
-    if user is not None:
-        word = base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()
-        headers.append(("Proxy-Authorization", f"Basic {word}"))
-    connection = h11.Connection(h11.CLIENT)
-    return connection.send(h11.Request(method="CONNECT", target=target, headers=headers)) or b""
-
-
-def _answer(head: bytes) -> tuple[int, str]:
-    connection = h11.Connection(h11.CLIENT)
-    connection.send(h11.Request(method="CONNECT", target="any:1", headers=[("Host", "any:1")]))
-    connection.receive_data(head)
-    event = connection.next_event()
-    if not isinstance(event, h11.Response | h11.InformationalResponse):
-        return 0, "with something that is no HTTP"
-    return event.status_code, f"{event.status_code} {event.reason.decode(errors='replace')}"
+def _sign_in(parts: SplitResult) -> list[tuple[str, str]]:
+    if parts.username is None:
+        return []
+    words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return [("Proxy-Authorization", f"Basic {base64.b64encode(words.encode()).decode()}")]

@@ -108,7 +108,7 @@ def main(
         log.exception("the SuperNode gave up")
     finally:
         # Flower's API for the SuperExec runs in a thread that never ends: a SuperNode that gave up on a lost SuperLink
-        # would stay, idle, and nobody start it again.
+        # would stay, idle, and nobody start it again. The supervisor does so after any end that it did not ask for.
         sys.stdout.flush()
         logging.shutdown()
         os._exit(1)
