@@ -1,17 +1,15 @@
 """Each check of the preflight says how it is, what is needed and the remedy."""
 
 import socket
-import ssl
 import stat
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from ansible_tree import python
 from http_proxy import http_proxy
+from https_server import https_server
 from tls_issuer import issuer
 
 checks = python("flip_preflight", "module_utils/flip_checks.py")
@@ -100,26 +98,11 @@ def test_endpoints_that_nobody_serves() -> None:
     assert not checks.clock(f"https://127.0.0.1:{port}/api", 30)["ok"]
 
 
-class Silent(BaseHTTPRequestHandler):
-    """Answers 501 with the date, and logs nothing."""
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
     """URL, `host:port` and CA of something that answers HTTPS as a hub does."""
-    files = issuer(tmp_path / "hub")("hub")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(files.certificate, files.key)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"https://localhost:{server.server_port}/api", f"localhost:{server.server_port}", files.ca
-        server.shutdown()
-        thread.join()
+    with https_server(tmp_path / "hub") as (address, ca):
+        yield f"https://{address}/api", address, ca
 
 
 def test_endpoints_behind_a_proxy(hub: tuple[str, str, Path], tmp_path: Path) -> None:

@@ -2,15 +2,13 @@
 
 import json
 import signal
-import ssl
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from http_proxy import Proxy, http_proxy
+from https_server import Quiet, https_server
 from tls_issuer import issuer
 from trust_api_standins import environment, until
 
@@ -43,10 +41,10 @@ async def test_what_is_no_proxy_is_refused(hub: Any, site: Any, url: str, monkey
         TrustApiSettings.load()
 
 
-class Busy(BaseHTTPRequestHandler):
+class Busy(Quiet):
     """A hub that is there, and has no time."""
 
-    def do_PUT(self) -> None:
+    def do_PUT(self) -> None:  # noqa: N802 - the name that the library calls
         body = json.dumps({"code": "busy", "detail": "later"}).encode()
         self.rfile.read(int(self.headers["content-length"]))
         self.send_response(503)
@@ -54,23 +52,12 @@ class Busy(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: Any) -> None:
-        """Says nothing."""
-
 
 @pytest.fixture
 def secure_hub(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """URL and CA of a hub with TLS."""
-    files = issuer(tmp_path / "hub")("hub")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(files.certificate, files.key)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"https://localhost:{server.server_port}/api", files.ca
-        server.shutdown()
-        thread.join()
+    with https_server(tmp_path / "hub", Busy) as (address, ca):
+        yield f"https://{address}/api", ca
 
 
 async def _said(hub: Any, site: Any, monkeypatch: pytest.MonkeyPatch, **changed: str) -> str:
