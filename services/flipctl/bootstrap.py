@@ -4,10 +4,12 @@ Runs on a bare Python, before anything is installed, so it uses the standard lib
 
     python3 services/flipctl/bootstrap.py demo     # what `make demo` needs: no root, nothing outside .venv
     python3 services/flipctl/bootstrap.py dev      # what `make test` needs: also what Debian has of it
+    python3 services/flipctl/bootstrap.py docker   # Docker, and what hosts in containers are made with; no .venv
 """
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -24,8 +26,20 @@ DEBIAN = {
     "Orthanc": ("orthanc", "orthanc-dicomweb"),
     "storescu": ("dcmtk",),
     "zstd": ("zstd",),
+    "apt-ftparchive": ("apt-utils",),
+    "ssh-keygen": ("openssh-client",),
     "promtool": ("prometheus",),
 }
+# The same of Docker, by release: Debian 12 has neither plugin, and takes Debian 13's.
+DOCKER = {
+    "bookworm": ("docker.io",),
+    "trixie": ("docker.io", "docker-cli", "docker-buildx", "docker-compose"),
+    "jammy": ("docker.io", "docker-buildx", "docker-compose-v2"),
+    "noble": ("docker.io", "docker-buildx", "docker-compose-v2"),
+}
+PLUGINS = ("buildx", "compose")
+PLUGINS_OF_DEBIAN_13 = "ansible/molecule/debian13_packages.sh"
+HOST_TOOLS = ("debootstrap", "mmdebstrap")
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/bin"])
 
 
@@ -47,10 +61,10 @@ def run(*command: str, env: dict[str, str] | None = None) -> None:
 
 
 def apt_install(packages: list[str]) -> None:
-    """Installs Debian packages without letting them start services."""
+    """Installs Debian packages without letting them start services; removes none for it, such as another Docker."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     run("apt-get", "update", "-q", env=env)
-    run("apt-get", "install", "-y", "-q", "--no-install-recommends", *packages, env=env)
+    run("apt-get", "install", "-y", "-q", "--no-install-recommends", "--no-remove", *packages, env=env)
 
 
 def can_apt() -> bool:
@@ -117,18 +131,49 @@ def install_debian() -> None:
     say(f"not root on Debian or Ubuntu; {hint}. Without them those tests are skipped and listed at the end.")
 
 
+def lacking() -> list[str]:
+    """Of Docker, its plugins and the tools that hosts' images are made with, what is not here."""
+    tools = [name for name in ("dockerd", *HOST_TOOLS) if shutil.which(name, path=SYSTEM_PATH) is None]
+    docker = shutil.which("docker")
+    if docker is None:
+        return ["docker", *tools, *PLUGINS]
+    found = [subprocess.run((docker, name, "version"), capture_output=True, check=False) for name in PLUGINS]
+    return tools + [name for name, done in zip(PLUGINS, found, strict=True) if done.returncode]
+
+
+def install_docker() -> None:
+    """Brings Docker, where it is not here, and what hosts in containers are made with."""
+    missing = lacking()
+    if not missing:
+        return
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "") if can_apt() else ""
+    if release not in DOCKER:
+        raise SetupError(f"install {', '.join(missing)} first; root on {', '.join(DOCKER)} gets them by itself")
+    say(f"installing {', '.join(missing)}")
+    engine = DOCKER[release] if set(missing) - set(HOST_TOOLS) else ()
+    apt_install([*engine, *HOST_TOOLS])
+    plugins = [f"docker-{name}" for name in PLUGINS if name in missing]
+    if release == "bookworm" and plugins:
+        run("sh", PLUGINS_OF_DEBIAN_13, *plugins)
+    if missing := lacking():
+        raise SetupError(f"still missing after the installation: {', '.join(missing)}")
+
+
 def main(arguments: list[str]) -> int:
     """Entry point; returns the exit status."""
-    if arguments not in (["demo"], ["dev"]):
-        say("usage: bootstrap.py demo|dev")
+    if arguments not in (["demo"], ["dev"], ["docker"]):
+        say("usage: bootstrap.py demo|dev|docker")
         return 2
     if sys.version_info < MIN_PYTHON:
         say(f"Python {sys.version.split()[0]} is too old; FLIP needs 3.11 or newer")
         return 2
     started = time.monotonic()
     try:
-        make_venv()
-        install(arguments[0])
+        if arguments == ["docker"]:
+            install_docker()
+        else:
+            make_venv()
+            install(arguments[0])
         if arguments == ["dev"]:
             install_debian()
     except SetupError as error:

@@ -2,7 +2,7 @@
 
 import typer
 
-from flipctl import app_check, doctor, images, keys, trust
+from flipctl import airlock, app_check, doctor, images, keys, trust
 from flipctl.data import cli as data
 from flipctl.demo import cli as demo
 from flipctl.dev import cli as dev
@@ -22,6 +22,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(app_check.app, name="app")
 app.add_typer(data.app, name="data")
 app.add_typer(images.app, name="images")
+app.add_typer(airlock.app, name="airlock")
 app.add_typer(dev.app, name="dev")
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)

@@ -73,10 +73,19 @@ def api_page() -> Page:
     return Page(ROOT / "docs" / "api.md")
 
 
+class CommandLine(Page):
+    """docs/cli.md, and the pages that go on where it would be too long."""
+
+    @property
+    def text(self) -> str:
+        """All of them, one after the other."""
+        return "".join(path.read_text(encoding="utf-8") for path in sorted(self.path.parent.glob("cli*.md")))
+
+
 @pytest.fixture
 def cli_page() -> Page:
-    """docs/cli.md."""
-    return Page(ROOT / "docs" / "cli.md")
+    """docs/cli.md and its further pages."""
+    return CommandLine(ROOT / "docs" / "cli.md")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""docs/cli.md names every verb, docs/services.md every entry point, with all options; commands in pages exist."""
+"""docs/cli*.md name every verb, docs/services.md every entry point, with all options; commands in pages exist."""
 
 import re
 import runpy
