@@ -1,8 +1,9 @@
 """What is loaded, what is removed, and whether there is room."""
 
 import os
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from ansible_tree import python
@@ -73,6 +74,13 @@ def _free(folder: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
+def test_images_of_an_engine_with_containerds_store_lie_elsewhere() -> None:
+    older = {"DockerRootDir": "/srv/docker", "DriverStatus": [["Backing Filesystem", "extfs"]]}
+    newer = {"DockerRootDir": "/srv/docker", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]}
+    assert [engine.keeps_images(info) for info in (older, {**older, "DriverStatus": None})] == ["/srv/docker"] * 2
+    assert engine.keeps_images(newer) == "/var/lib/containerd"
+
+
 def test_room_is_asked_for(tmp_path: Path) -> None:
     free = _free(tmp_path)
     small, half = _archive("a.tar", size=1000), _archive("b.tar", size=int(free * 0.4))
@@ -118,3 +126,38 @@ def test_an_old_name_of_an_image_that_stays_goes_without_its_digest() -> None:
 def test_digests_go_with_the_last_name_and_before_it() -> None:
     image = _on_engine(1, "flip/alpha:0", "mirror/flip/alpha:0", digests=("mirror/flip/alpha@sha256:5",))
     assert _gone([image]) == ["mirror/flip/alpha@sha256:5", "flip/alpha:0", "mirror/flip/alpha:0"]
+
+
+class Module:
+    """As much of an Ansible module as the engine needs."""
+
+    def run_command(self, command: list[str], data: str | None = None) -> tuple[int, str, str]:
+        done = subprocess.run(command, input=data, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def fail_json(self, msg: str) -> NoReturn:
+        raise AssertionError(msg)
+
+
+@pytest.mark.parametrize(("status", "problem"), [(0, ""), (1, "failed to extract layer")])
+def test_an_image_is_tried_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, problem: str
+) -> None:
+    """An engine whose container is a file; Docker 29 itself is in the role's scenario on Ubuntu 24.04."""
+    (tmp_path / "left").touch()  # by a run that was interrupted
+    docker = tmp_path / "docker"
+    docker.write_text(
+        f"""#!/bin/sh
+cd {tmp_path}
+case $1 in
+  ps) if [ -e left ]; then echo 1234; fi ;;
+  rm) rm left ;;
+  create) if [ -e left ]; then echo 'the name is taken' >&2; exit 1; fi
+    touch left; if [ {status} -eq 1 ]; then rm left; echo '{problem}' >&2; fi; exit {status} ;;
+esac
+"""
+    )
+    docker.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert engine.Engine(Module()).unusable("flip/alpha:2.0") == problem
+    assert not (tmp_path / "left").exists()

@@ -34,8 +34,9 @@ def main():
     containers = engine.run("ps", "--all", "--quiet", "--no-trunc").split()
     used = {container["Image"] for container in json.loads(engine.run("inspect", *containers))} if containers else set()
     removed = superfluous(images, module.params["prefixes"], set(module.params["releases"]), used)
-    if removed and not module.check_mode:
-        engine.run("image", "rm", *removed)
+    for name in removed if not module.check_mode else ():
+        if engine.image(name):  # an engine that leaves images to containerd takes tags along with their digest
+            engine.run("image", "rm", name)
     module.exit_json(changed=bool(removed), removed=removed)
 
 

@@ -46,6 +46,8 @@ def main():
         module.fail_json(msg=f"flip_images_files: {'; '.join(problems)}; name one file of each release")
     engine = Engine(module)
     root = engine.folder()
+    if not module.check_mode:
+        engine.forget_probe()
     needed, missing = plan(wanted, archives, {name: engine.image(name) for name in wanted})
     if missing:
         held = sorted(tag for archive in archives for image in archive["images"] for tag in image["tags"])
@@ -72,6 +74,9 @@ def load(module, engine, archive):
         for tag in image["tags"]:
             if not same(image, engine.image(tag)):
                 module.fail_json(msg=f"{tag} was loaded from {path}, but the engine has another image; {REMEDY}")
+            if problem := engine.unusable(tag):
+                engine.run("image", "rm", tag)  # or the next run would take it for good
+                module.fail_json(msg=f"{tag} was loaded from {path}, and cannot be used: {problem}; {REMEDY}")
 
 
 if __name__ == "__main__":

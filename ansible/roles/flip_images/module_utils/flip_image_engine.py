@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 GIB = 1 << 30
+CONTAINERD = "/var/lib/containerd"
+PROBE = "flip-image-probe"
 
 
 class Engine:
@@ -24,12 +26,28 @@ class Engine:
 
     def folder(self):
         """Where the engine keeps images. Ends the module where no engine answers."""
-        return self.run("info", "--format", "{{.DockerRootDir}}").strip()
+        return keeps_images(json.loads(self.run("info", "--format", "{{json .}}")))
 
     def image(self, reference):
         """What the engine says of an image; None where it has none."""
         status, out, _ = self.module.run_command(["docker", "image", "inspect", reference])
         return None if status else json.loads(out)[0]
+
+    def unusable(self, reference):
+        """Why no container can be made of an image; empty where one can.
+
+        Docker 29 says that it loaded an archive of which it could not unpack a layer.
+        """
+        self.forget_probe()
+        command = ["docker", "create", "--pull", "never", "--network", "none", "--name", PROBE, reference, "true"]
+        status, _, error = self.module.run_command(command)
+        self.forget_probe()
+        return error.strip() if status else ""
+
+    def forget_probe(self):
+        """Removes the container of `unusable`, which a run that was interrupted may have left."""
+        if there := self.run("ps", "--all", "--quiet", "--filter", f"name=^{PROBE}$").split():
+            self.run("rm", *there)
 
     def load(self, path, hint):
         """Loads an archive; ends the module where that fails. Engines before 23 do not read .zst, so zstd does."""
@@ -44,6 +62,13 @@ class Engine:
         if loading.returncode or unpacking.returncode:
             said = loading.stderr.strip() or f"zstd ended with status {unpacking.returncode}"
             self.module.fail_json(msg=f"`docker load` of {path} failed: {said}; {hint}")
+
+
+def keeps_images(info):
+    """The folder of an engine's images, by its `docker info`. Those from 29 on leave them to containerd."""
+    drivers = dict(info.get("DriverStatus") or [])
+    by_containerd = drivers.get("driver-type", "").startswith("io.containerd.snapshotter.")
+    return CONTAINERD if by_containerd else info["DockerRootDir"]
 
 
 def same(archived, present):

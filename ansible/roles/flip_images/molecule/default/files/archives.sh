@@ -19,7 +19,17 @@ docker tag flip/alpha:0.8 flip/beta:2.0 # a name that means another image
 
 head -c 400000 both.tar >short.tar
 sed 's/"architecture":"amd64"/"architecture":"arm64"/' both.tar >altered.tar
-sed 's/flip\/alpha:2.0$/flip\/alpha:2.X/' both.tar >layer.tar
+python3 - <<'PYTHON' # one byte of a layer, which some engines pack
+import shutil, tarfile
+shutil.copyfile("both.tar", "layer.tar")
+with tarfile.open("both.tar") as tar:
+    layer = max(tar, key=lambda member: member.size)
+with open("layer.tar", "r+b") as out:
+    out.seek(layer.offset_data + layer.size // 2)
+    byte = out.read(1)[0]
+    out.seek(-1, 1)
+    out.write(bytes([byte ^ 1]))
+PYTHON
 for name in both short; do zstd --quiet $name.tar; done
 head -c 100000 both.tar.zst >cut.tar.zst
 tar --create --file none.tar content

@@ -11,17 +11,26 @@ def tags(host):
     return set(host.check_output("docker image ls --format '{{.Repository}}:{{.Tag}}'").splitlines())
 
 
+def configurations(manifest):
+    """Digest of each image's configuration by its names: engines since 25 have them in another folder."""
+    entries = json.loads(manifest)
+    return {
+        tag: entry["Config"].rpartition("/")[2].removesuffix(".json") for entry in entries for tag in entry["RepoTags"]
+    }
+
+
 @pytest.mark.parametrize("name", ["alpha", "beta", "gamma"])
 def test_an_archives_image_is_the_archives(host, name):
     archive = "gamma.tar" if name == "gamma" else "both.tar"
-    manifest = json.loads(host.check_output("tar --extract --to-stdout --file /root/%s manifest.json", archive))
-    wanted = {tag: f"sha256:{entry['Config'].removesuffix('.json')}" for entry in manifest for tag in entry["RepoTags"]}
-    assert host.check_output("docker image inspect --format {{.Id}} flip/%s:2.0", name) == wanted[f"flip/{name}:2.0"]
+    wanted = configurations(host.check_output("tar --extract --to-stdout --file /root/%s manifest.json", archive))
+    there = configurations(host.check_output("docker save flip/%s:2.0 | tar --extract --to-stdout manifest.json", name))
+    assert there[f"flip/{name}:2.0"] == wanted[f"flip/{name}:2.0"]
 
 
 @pytest.mark.parametrize(("name", "content"), [("delta", "delta:2.0"), ("epsilon", "epsilon:2.0")])
 def test_an_image_of_the_registry_is_the_one_meant(host, name, content):
-    assert host.check_output(f"docker save flip/{name}:2.0 | tar x -O --wildcards '*/layer.tar' | tar x -O") == content
+    host.check_output("docker create --name look flip/%s:2.0", name)
+    assert host.check_output("docker cp look:/content - | tar --extract --to-stdout; docker rm look >&2") == content
 
 
 def test_releases_that_stay_stay_and_others_are_gone(host):

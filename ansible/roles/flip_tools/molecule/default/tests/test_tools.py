@@ -54,3 +54,13 @@ def test_another_verb_ends_with_its_own_status(host):
 def test_nothing_is_left_of_a_call(host):
     names = host.check_output("docker ps --all --format '{{.Names}}'").split()
     assert sorted(names) == ["flip-probe-thing-1", "theirs"]
+
+
+def test_the_airlocks_verbs_are_the_bundles(host):
+    done = host.run(f"{FLIPCTL} airlock receipt --json")
+    assert (done.rc, "no bundle was loaded here" in done.stderr) == (1, True)
+    program = "/opt/flip/airlock/flip-airlock.pyz"
+    host.check_output(f"mkdir -p /opt/flip/airlock && echo 'import sys; print(sys.argv[1:])' >{program}")
+    done = host.run(f"{FLIPCTL} airlock receipt --json")
+    host.check_output(f"rm {program}")
+    assert (done.rc, done.stdout) == (0, "['receipt', '--json']\n")

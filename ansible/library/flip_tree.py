@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Folders and files of a service, all in one call: a task for each would take most of the time of a playbook."""
+"""Folders and files, all in one call: a task for each would take most of the time of a playbook."""
 
 import difflib
 from pathlib import Path
@@ -21,8 +21,8 @@ options:
     default: []
     options:
       path: {description: Where., type: path, required: true}
-      owner: {description: Number of the user., type: int, required: true}
-      group: {description: Number of the group., type: int, required: true}
+      owner: {description: Number or name of the user., type: str, required: true}
+      group: {description: Number or name of the group., type: str, required: true}
       mode: {description: "Mode, octal in quotes.", type: str, required: true}
   files:
     description: Files.
@@ -32,9 +32,9 @@ options:
     options:
       path: {description: Where., type: path, required: true}
       content: {description: What it holds., type: str, required: true}
-      owner: {description: Number of the user., type: int, required: true}
-      group: {description: Number of the group., type: int, required: true}
-      mode: {description: "Mode, octal in quotes.", type: str, required: true}
+      owner: {description: Number or name of the user., type: str, default: root}
+      group: {description: Number or name of the group., type: str, default: root}
+      mode: {description: "Mode, octal in quotes.", type: str, default: "0644"}
   only:
     description: Folders in which nothing lies but these files; the rest is removed.
     type: list
@@ -42,11 +42,18 @@ options:
     default: []
 author: FLIP
 """
-PLACE = {
+FOLDER = {
     "path": {"type": "path", "required": True},
-    "owner": {"type": "int", "required": True},
-    "group": {"type": "int", "required": True},
+    "owner": {"type": "str", "required": True},
+    "group": {"type": "str", "required": True},
     "mode": {"type": "str", "required": True},
+}
+FILE = {
+    "path": {"type": "path", "required": True},
+    "content": {"type": "str", "required": True},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str", "default": "0644"},
 }
 
 
@@ -60,11 +67,10 @@ def diff(wanted):
 
 def main():
     """Compare, and bring."""
-    content = {"type": "str", "required": True}
     module = AnsibleModule(
         argument_spec={
-            "folders": {"type": "list", "elements": "dict", "default": [], "options": PLACE},
-            "files": {"type": "list", "elements": "dict", "default": [], "options": {**PLACE, "content": content}},
+            "folders": {"type": "list", "elements": "dict", "default": [], "options": FOLDER},
+            "files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
             "only": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,

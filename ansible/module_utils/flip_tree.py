@@ -3,7 +3,10 @@
 A file appears at once with all it should have, so that nobody reads a secret or half a file in between.
 """
 
+import grp
 import os
+import pwd
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -13,17 +16,36 @@ class TreeError(Exception):
     """It cannot be as wanted; the text names the path and the remedy, never what a file holds."""
 
 
+def numbers(wanted):
+    """User and group of a path, each given by number or name."""
+    found = []
+    known = {"owner": lambda name: pwd.getpwnam(name).pw_uid, "group": lambda name: grp.getgrnam(name).gr_gid}
+    for kind, look in known.items():
+        name = str(wanted[kind])
+        try:
+            found.append(int(name) if name.isdigit() else look(name))
+        except KeyError:
+            raise TreeError(f"{wanted['path']}: this host has no {kind} {name}; make it, or name another") from None
+    return tuple(found)
+
+
+def mode(wanted):
+    """The mode's number. One that YAML took for a number would be another mode, so there must be four digits."""
+    if not re.fullmatch("[0-7]{4}", wanted["mode"]):
+        raise TreeError(f'{wanted["path"]}: mode {wanted["mode"]} must be four octal digits in quotes, such as "0750"')
+    return int(wanted["mode"], 8)
+
+
 def differs(path, wanted):
     """Whether a path is not there, or has another owner, group or mode."""
     about = path.stat()
-    has = (about.st_uid, about.st_gid, stat.S_IMODE(about.st_mode))
-    return has != (int(wanted["owner"]), int(wanted["group"]), int(wanted["mode"], 8))
+    return (about.st_uid, about.st_gid, stat.S_IMODE(about.st_mode)) != (*numbers(wanted), mode(wanted))
 
 
 def own(path, wanted):
     """Gives a path its owner, then its mode: in this order, since a change of owner takes bits away."""
-    os.chown(path, int(wanted["owner"]), int(wanted["group"]))
-    path.chmod(int(wanted["mode"], 8))
+    os.chown(path, *numbers(wanted))
+    path.chmod(mode(wanted))
 
 
 def folder(wanted, change):
@@ -79,6 +101,8 @@ def remove(path):
 
 def bring(folders, files, only, change):
     """Makes it all as wanted, or with `change` false only says what differs: the paths, each with what is wrong."""
+    for wanted in (*folders, *files):
+        mode(wanted)  # before anything is made
     found = [f"{wanted['path']} is made or put right" for wanted in folders if folder(wanted, change)]
     found += [f"{wanted['path']} is written" for wanted in files if file(wanted, change)]
     for path in others(only, {wanted["path"] for wanted in files}):
