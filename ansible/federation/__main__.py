@@ -9,10 +9,23 @@ import typer
 from rich.console import Console
 
 from federation.evidence import Evidence, save, show
-from federation.plan import FOLDER
+from federation.plan import FOLDER, SITES
 from federation.run import FAILURES, Wishes, federate
 from flipctl.demo.progress import Progress
 from flipctl.output import fail
+from host_images import SUITES
+
+NAMES = [site.name for site in SITES]
+
+
+def _suites(told: str) -> dict[str, str]:
+    """The suite of each site's host."""
+    given = told.split(",")
+    if unknown := sorted(set(given) - SUITES.keys()):
+        fail(f"--suites: {', '.join(unknown)} is none of {', '.join(SUITES)}", 2)
+    if len(given) not in (1, len(NAMES)):
+        fail(f"--suites: one suite for all hosts, or {len(NAMES)}: for {', '.join(NAMES)}", 2)
+    return dict(zip(NAMES, given if len(given) > 1 else given * len(NAMES), strict=True))
 
 
 def main(
@@ -23,12 +36,22 @@ def main(
     ] = True,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up.")] = False,
     reboot: Annotated[bool, typer.Option("--reboot", help="Restart every host and train again.")] = False,
+    day_two: Annotated[
+        bool,
+        typer.Option(
+            "--day-two", help="Upgrade a trust's host, go back; restore its backup, and the hub's, onto other hosts."
+        ),
+    ] = False,
     cut_network: Annotated[
         int, typer.Option(min=0, metavar="SECONDS", help="Cut a trust's network for so long during a job.")
     ] = 0,
     interrupt: Annotated[
         int, typer.Option(min=0, metavar="TIMES", help="Kill a trust's provisioning so often; then compare.")
     ] = 0,
+    suites: Annotated[
+        str,
+        typer.Option(metavar="SUITE[,SUITE,SUITE]", help=f"What all bare hosts are, or each of {', '.join(NAMES)}."),
+    ] = "bookworm",
     seed: Annotated[
         int | None, typer.Option(help="Of the random moments at which it is killed; one that was told, to repeat them.")
     ] = None,
@@ -46,7 +69,7 @@ def main(
         save(evidence, FOLDER / "evidence.json")
 
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
-    wishes = Wishes(patients, rounds, build, keep, reboot, cut_network, interrupt, drawn)
+    wishes = Wishes(patients, rounds, build, keep, reboot, day_two, cut_network, interrupt, drawn, _suites(suites))
     try:
         evidence = federate(wishes, progress, present)
     except FAILURES as error:

@@ -16,12 +16,16 @@ from federation.router import PORTS, Count
 from flipctl.demo.checks import Check
 from flipctl.demo.report import machine
 
+IDLE_BYTES = 1_500_000_000
+
 
 @dataclass
 class Evidence:
     """Everything found; times in seconds, sizes in bytes."""
 
     phases: Mapping[str, float]
+    suites: Mapping[str, str] = field(default_factory=dict)
+    """What each host was made from."""
     first: dict[str, Played] = field(default_factory=dict)
     """First playbook runs by their names."""
     second: dict[str, Played] = field(default_factory=dict)
@@ -45,6 +49,7 @@ class Evidence:
         return {
             "passed": self.passed,
             "machine": machine(),
+            "suites": dict(self.suites),
             "seconds": round(self.seconds, 1),
             "phases": {name: round(seconds, 1) for name, seconds in self.phases.items()},
             "first_runs": {name: _run(played) for name, played in self.first.items()},
@@ -114,9 +119,16 @@ def alike(site: Site, kills: int, wanted: Mapping[str, Any], found: Mapping[str,
     return Check(f"{site.name} after {kills} kills is as without", kills > 0 and not other, told)
 
 
+def small(site: Site, used: int) -> Check:
+    """A host without XNAT idles in the memory that was promised."""
+    told = f"{used / 1e9:.2f} GB in all its processes, shared pages counted once"
+    return Check(f"{site.name} idles in {IDLE_BYTES / 1e9:g} GB", used <= IDLE_BYTES, told)
+
+
 def show(evidence: Evidence, console: Console) -> None:
     """Prints the evidence for people."""
-    phases = Table(title=f"What ran ({machine()})", title_justify="left", show_edge=False)
+    hosts = ", ".join(f"{site}: {suite}" for site, suite in evidence.suites.items())
+    phases = Table(title=f"What ran ({machine()}; {hosts})", title_justify="left", show_edge=False)
     phases.add_column("phase")
     phases.add_column("seconds", justify="right")
     for name, seconds in evidence.phases.items():

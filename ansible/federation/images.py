@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from federation.docker import FederationError, docker, run
-from federation.plan import ROOT, SUITE
+from federation.plan import ROOT
 from host_images import bare_host, image_id, saved
 
 MADE_BASE = "flip/debian:bookworm"
-TOOLS = f"flip-federation-tools:{SUITE}"
+TOOLS = "flip-federation-tools"
+TOOLS_SUITE = "bookworm"
 
 
 def build(names: list[str], base: str) -> None:
@@ -32,16 +33,10 @@ def build(names: list[str], base: str) -> None:
 
 
 def tools() -> str:
-    """The image of router, name servers and package mirrors; made if it is not there."""
-    if not image_id(TOOLS):
-        text = Path(__file__).with_name("tools.Dockerfile").read_text(encoding="utf-8")
-        docker("build", "--quiet", "--tag", TOOLS, "--build-arg", f"HOST={bare_host(SUITE)}", "-", feed=text)
+    """The image of router, name servers, package mirrors and proxy; from Docker's cache if nothing changed."""
+    text = Path(__file__).with_name("tools.Dockerfile").read_text(encoding="utf-8")
+    docker("build", "--quiet", "--tag", TOOLS, "--build-arg", f"HOST={bare_host(TOOLS_SUITE)}", "-", feed=text)
     return TOOLS
-
-
-def host() -> str:
-    """The image of a bare systemd host; made if it is not there, which needs root and debootstrap."""
-    return bare_host(SUITE)
 
 
 def archives(names: list[str]) -> Path:

@@ -23,13 +23,14 @@ class Moment:
 
 
 def moments(began: Sequence[float], seconds: float, number: int, seed: int) -> list[Moment]:
-    """Random moments of a run that lasted `seconds` and whose tasks `began` then, in their order.
+    """Random moments of a run that lasted `seconds` and whose tasks `began` then: one in each equal part of it.
 
     Each is told by its task, since a later run is through with what is done sooner than the first was; and in their
     order, so that each run comes to something that no run before it has finished.
     """
     chance = random.Random(seed)  # noqa: S311 - nothing secret, and to be had again
-    drawn = sorted(chance.uniform(began[0], seconds) for _ in range(number))
+    part = (seconds - began[0]) / number
+    drawn = [began[0] + part * (index + chance.random()) for index in range(number)]
     tasks = [bisect_right(began, at) for at in drawn]
     return [Moment(task, at - began[task - 1]) for task, at in zip(tasks, drawn, strict=True)]
 

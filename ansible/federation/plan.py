@@ -7,11 +7,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".flip" / "federation"
 INVENTORY = ROOT / "inventories" / "local"
 LABEL = "flip.federation"
-SUITE = "bookworm"
 DOMAIN = "federation.test"
 HUB_NAME, FL_NAME = f"hub.{DOMAIN}", f"fl.{DOMAIN}"
 API_PORT, FL_PORT = 443, 9092
 API_URL, FL_SERVER = f"https://{HUB_NAME}/api", f"{FL_NAME}:{FL_PORT}"
+PROXY_PORT = 3128
 PACS_AE, PACS_PORT = "HOSPITAL", 4242
 
 
@@ -31,6 +31,10 @@ class Site:
     """The AE title of its own that the PACS sends to."""
     staging_port: int = 0
     """Its DICOM port on the host."""
+    airlocked: bool = False
+    """Whether packages, images and all else come to it in signed bundles alone."""
+    proxied: bool = False
+    """Whether a proxy of the hospital's is the host's only way to the hub."""
 
     @property
     def network(self) -> str:
@@ -58,6 +62,21 @@ class Site:
         return self._address("20")
 
     @property
+    def proxy(self) -> str:
+        """The hospital's proxy, where it has one."""
+        return self._address("30")
+
+    @property
+    def proxy_name(self) -> str:
+        """As the site's name server knows it."""
+        return f"proxy.{self.name}.test"
+
+    @property
+    def dials_from(self) -> str:
+        """The addresses that may begin connections to the hub."""
+        return self.proxy if self.proxied else self.subnet
+
+    @property
     def dns(self) -> str:
         """The site's name server."""
         return self._address("53")
@@ -76,8 +95,8 @@ class Site:
 
 
 HUB = Site("hub", 0)
-PREMISES = Site("premises", 1, "Trust_1", "xnat", "XNAT", 8104)
-TRE = Site("tre", 2, "Trust_2", "orthanc", "FLIP_TRUST2", 11112)
+PREMISES = Site("premises", 1, "Trust_1", "xnat", "XNAT", 8104, proxied=True)
+TRE = Site("tre", 2, "Trust_2", "orthanc", "FLIP_TRUST2", 11112, airlocked=True)
 TRUSTS = (PREMISES, TRE)
 SITES = (HUB, *TRUSTS)
 ROUTER = "flip-federation-router"

@@ -23,6 +23,8 @@ class Count:
 def ruleset(trusts: Iterable[Site]) -> str:
     """Only trusts may begin connections, and only to the hub's two endpoints; all else is counted and refused.
 
+    Where a trust has a proxy, that alone may.
+
     For each trust T there are the counters `T_api`, `T_fl` (connections begun; packets = connections), `T_api_up`,
     `T_api_down`, `T_fl_up`, `T_fl_down` (all that passed), `T_refused_out` and `T_refused_in`; `refused_here`
     counts what was sent to the router itself, `cut` what was lost while a network was cut, `stale` what came for TCP
@@ -33,8 +35,8 @@ def ruleset(trusts: Iterable[Site]) -> str:
     counters, flows, begun, refused = [], [], [], []
     for trust in trusts:
         for name, port in PORTS.items():
-            up = f"ip saddr {trust.subnet} ip daddr {HUB.host} tcp dport {port}"
-            down = f"ip saddr {HUB.host} ip daddr {trust.subnet} tcp sport {port} ct state established"
+            up = f"ip saddr {trust.dials_from} ip daddr {HUB.host} tcp dport {port}"
+            down = f"ip saddr {HUB.host} ip daddr {trust.dials_from} tcp sport {port} ct state established"
             flow = f"{trust.name}_{name}"
             counters += [flow, f"{flow}_up", f"{flow}_down"]
             flows += [f"{up} counter name {flow}_up", f"{down} counter name {flow}_down"]

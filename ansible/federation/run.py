@@ -3,19 +3,21 @@
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 
-from federation import data, images, onboard, packages, pacs, playbooks, router, sites
+from federation import airlock, data, images, onboard, packages, pacs, playbooks, proxy, router, sites
+from federation.day_two import MOVED, DayTwo, move_hub
 from federation.docker import FederationError, inside, remove_all
-from federation.evidence import Evidence, alike, reached, unchanged
-from federation.interrupt import interrupted, moments
-from federation.plan import FOLDER, PREMISES, SITES, TRE, TRUSTS, Site
+from federation.evidence import Evidence, alike, reached, small, unchanged
+from federation.interrupt import Moment, interrupted, moments
+from federation.plan import FOLDER, HUB, PREMISES, SITES, TRE, TRUSTS, Site
 from federation.playbooks import Order
 from federation.trials import Trials
 from flipctl.api import Api, ApiError
@@ -24,15 +26,15 @@ from flipctl.demo.play import DemoError, People, Run
 from flipctl.demo.progress import Progress
 from flipctl.demo.run import CURVE, play, series
 from flipctl.images_list import checkout, load, tag, version
-from host_images import StepError
+from host_images import STAND_INS, StepError, bare_host
 from run import set_up
 
 FAILURES = (FederationError, StepError, DemoError, ApiError, TimeoutError, httpx.HTTPError)
 HUB_IMAGES = ["fl-server", "hub", "omop-db"]
 TRUST_IMAGES = ["data-access-api", "fl-client", "imaging-api", "omop-db", "orthanc", "trust-api"]
-STAND_IN = "xnat-web"  # XNAT's own web archive is the operator's to supply
 ONLINE_SECONDS = 120
 INTERRUPTED = TRE
+BARE = "/opt/flip /etc/flip /etc/docker"  # what a first run makes
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,12 @@ class Wishes:
     build: bool
     keep: bool
     reboot: bool
+    day_two: bool
     cut_seconds: int
     interrupts: int
     seed: int
+    suites: Mapping[str, str]
+    """What each site's bare host is, by the site's name."""
 
 
 def federate(wishes: Wishes, progress: Progress, present: Callable[[Evidence], None]) -> Evidence:
@@ -93,7 +98,7 @@ class Federation:
 
     def __init__(self, wishes: Wishes, progress: Progress) -> None:
         self.wishes, self.progress = wishes, progress
-        self.evidence = Evidence(progress.durations)
+        self.evidence = Evidence(progress.durations, wishes.suites)
         self._people: People | None = None
         self._listed = load(checkout())
         self._release = version(checkout())
@@ -107,13 +112,21 @@ class Federation:
         """Images, data, networks, hosts, playbooks: afterwards both trusts are online."""
         self._prepare()
         self._sites()
-        with self.progress.step("the hub is provisioned"):
+        with self.progress.step("the hub is provisioned, after a dry run"):
+            self._try("site_hub", HUB)
             self._play(Order("hub", "site_hub", self._options()))
         with self.progress.step("the hub's engineer makes the administrator and onboards the trusts"):
             ca = onboard.hub_ca()
             admin = onboard.make_admin(ca)
             onboard.onboard(TRUSTS, ca, onboard.password_file().read_text(encoding="ascii"))
             self._people = self._invite(admin, ca)
+        with self.progress.step("proxies of hospitals come up"):
+            for trust in TRUSTS:
+                if trust.proxied:
+                    sites.prove_way_out(trust)
+                    proxy.raise_proxy(trust, self._tools, ca.read_text(encoding="ascii"))
+        with self.progress.step("a dry run on both trusts' bare hosts"):
+            self._try("site_local_trust", *TRUSTS)
         with self.progress.step("both trusts are provisioned, at the same time"):
             self._play(*(Order(trust.name, "site_local_trust", self._options(trust)) for trust in TRUSTS))
         with self.progress.step("both trusts and their FL clients are online"):
@@ -134,13 +147,18 @@ class Federation:
             if self.wishes.build:
                 images.build(sorted({*HUB_IMAGES, *TRUST_IMAGES}), self._listed.base)
             set_up()
-            self._host, self._tools = images.host(), images.tools()
-            self._archives = images.archives(sorted({*HUB_IMAGES, *TRUST_IMAGES, STAND_IN}))
+            hosts = {suite: bare_host(suite) for suite in set(self.wishes.suites.values())}
+            self._hosts = {site.name: hosts[self.wishes.suites[site.name]] for site in SITES}
+            self._tools = images.tools()
+            self._archives = images.archives(sorted({*HUB_IMAGES, *TRUST_IMAGES, *STAND_INS}))
+        with self.progress.step(f"a signed bundle is packed for {TRE.name}"):
+            size = airlock.pack(self._release, TRUST_IMAGES, self.wishes.suites[TRE.name])
+            self.progress.say(f"  {size / 1e6:.0f} MB")
         named = "packages for hosts without internet and the patients' data are made"
         with self.progress.step(named), ThreadPoolExecutor() as pool:
-            fetched = pool.submit(packages.fetch, self._host)
+            fetched = pool.map(packages.fetch, hosts.keys(), hosts.values())
             self._studies = data.make(self.wishes.patients, self._image("omop-db"), self.progress)
-            self._packages = fetched.result()
+            self._packages = dict(zip(hosts, fetched, strict=True))
 
     def _image(self, name: str) -> str:
         return tag(self._listed, name, self._release)
@@ -149,20 +167,34 @@ class Federation:
         with self.progress.step("networks, router, PACS and bare hosts come up"):
             sites.make_networks(SITES)
             for site in SITES:
-                sites.make_services(site, self._tools, self._packages)
+                mirror = self._packages[self.wishes.suites[site.name]]
+                packages.give(site, mirror)
+                sites.make_services(site, self._tools, mirror)
             router.raise_router(self._tools, SITES)
             for trust in TRUSTS:
                 count = pacs.raise_pacs(trust, self._image("orthanc"), self._studies / trust.trust)
                 self.progress.say(f"  {trust.trust}'s PACS has {count} images")
             for site in SITES:
-                sites.make_host(site, self._host, self._archives)
+                self._make_host(site)
             proof = sites.prove_router(SITES)
             refused = sum(count.packets for name, count in proof.items() if "refused" in name)
             self.progress.say(f"  the router was tried: {refused} packets refused, and counted")
 
+    def _make_host(self, site: Site) -> None:
+        sites.make_host(site, self._hosts[site.name], self._archives)
+
     def _options(self, *sites_: Site) -> tuple[str, ...]:
         limit = ("--limit", ",".join(site.name for site in sites_)) if sites_ else ()
         return ("-e", f"federation_release={self._release}", *limit)
+
+    def _try(self, playbook: str, *hosts: Site) -> None:
+        """A dry run on bare hosts, at the same time, comes to its end and leaves them bare."""
+        orders = [Order(f"{host.name}.dry", playbook, (*self._options(host), "--check", "--diff")) for host in hosts]
+        for host, played in zip(hosts, playbooks.play(*orders).values(), strict=True):
+            there = inside(host.container(), "sh", "-c", f"for it in {BARE}; do [ ! -e $it ] || echo $it; done").split()
+            told = f"{played.recaps[host.name].changed} changes told in {played.seconds:.0f} s"
+            found = "; ".join([told, *(f"{path} is there" for path in there)])
+            self.evidence.checks.append(checks.Check(f"a dry run leaves {host.name} bare", not there, found))
 
     def _play(self, *orders: Order) -> None:
         for name, played in playbooks.play(*orders).items():
@@ -175,17 +207,19 @@ class Federation:
         began = playbooks.started(first.log.read_text(encoding="utf-8"))
         wanted = sites.state(site)
         sites.remove_host(site)
-        sites.make_host(site, self._host, self._archives)
+        self._make_host(site)
         self.progress.say(f"  the moments are those of --seed {self.wishes.seed}")
         killed = 0
         for number, moment in enumerate(moments(began, first.seconds, self.wishes.interrupts, self.wishes.seed), 1):
-            order = Order(f"{site.name}.killed.{number}", "site_local_trust", self._options(site))
-            where = f"in task {moment.task} of {len(began)}, {moment.seconds:.1f} s after it began"
-            if interrupted(order, moment):
-                killed += 1
-                self.evidence.kills.append(where)
-                self.progress.say(f"  killed {where}")
-            else:
+            # A run may be through with a task before its moment: then the next one is killed as the task begins.
+            for attempt in (moment, Moment(moment.task, 0.0)):
+                where = f"in task {attempt.task} of {len(began)}, {attempt.seconds:.1f} s after it began"
+                name = f"{site.name}.killed.{number}.{attempt.seconds:.1f}"
+                if interrupted(Order(name, "site_local_trust", self._options(site)), attempt):
+                    killed += 1
+                    self.evidence.kills.append(where)
+                    self.progress.say(f"  killed {where}")
+                    break
                 self.progress.say(f"  not killed {where}: the run was at its end before")
         self._play(Order(f"{site.name}.completed", "site_local_trust", self._options(site)))
         self.people.wait_for_trusts(ONLINE_SECONDS)
@@ -213,9 +247,29 @@ class Federation:
         if self.wishes.reboot:
             with self.progress.step("every host is restarted, and trains again"):
                 self.evidence.checks += trials.restart(SITES, onboard.hub_ca())
+        if self.wishes.day_two:
+            with self.progress.step(f"{TRE.name} is upgraded, goes back, and is restored onto another host"):
+                self.evidence.checks += self._day_two(TRE, trials)
+            with self.progress.step("the hub is restored onto another host"):
+                self.evidence.checks += move_hub(self._make_host, self._release)
+                self.evidence.checks += trials.train("the hub's restore onto another host")
         if self.wishes.cut_seconds:
             with self.progress.step(f"a trust has no network for {self.wishes.cut_seconds} s during a job"):
                 self.evidence.checks.append(trials.cut(PREMISES, self.wishes.cut_seconds))
+
+    def _day_two(self, site: Site, trials: Trials) -> list[checks.Check]:
+        day = DayTwo(site, self._release, self._make_host)
+        found = []
+        for verb in (
+            partial(day.upgrade, TRUST_IMAGES, self.wishes.suites[site.name]),
+            day.go_back,
+            partial(trials.train, "the way back"),
+            day.move,
+            partial(trials.train, MOVED, without_images=True),
+        ):
+            found += verb()
+            self.progress.say(f"  {found[-1].name}: {found[-1].found}")
+        return found
 
     def _learned(self, done: Run) -> list[checks.Check]:
         initial, final = (checks.load(done.results[f"{name}.npz"]) for name in ("initial", "final"))
@@ -234,6 +288,7 @@ class Federation:
 
     def conclude(self) -> None:
         """The playbooks run again and change nothing; the router's counters are read last."""
+        self.evidence.checks.append(small(TRE, sites.memory(TRE)))
         again = [Order("hub.second", "site_hub", self._options())]
         again += [Order(f"{trust.name}.second", "site_local_trust", self._options(trust)) for trust in TRUSTS]
         with self.progress.step("the playbooks run a second time, at the same time"):
@@ -242,6 +297,7 @@ class Federation:
         self.evidence.counters, self.evidence.refused = router.read(), router.refused()
         self.evidence.hosts = {site.name: sites.firewall_counters(site) for site in SITES}
         self.evidence.checks += reached(self.evidence.counters, TRUSTS, self.evidence.refused)
+        self.evidence.checks += [proxy.passed(trust) for trust in TRUSTS if trust.proxied]
         self.evidence.seconds = self.progress.elapsed
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from federation import router
+from federation import airlock, router
 from federation.docker import FederationError, docker, inside, start
-from federation.plan import FL_NAME, HUB, HUB_NAME, LABEL, ROOT, Site
+from federation.plan import API_PORT, FL_NAME, FL_PORT, HUB, HUB_NAME, LABEL, ROOT, Site
 
 BOOT_SECONDS = 60
 STOP_SECONDS = 180
@@ -43,8 +43,12 @@ def make_networks(sites: Iterable[Site]) -> None:
 
 
 def make_services(site: Site, tools: str, packages: Path) -> None:
-    """The site's name server, which knows the hub's two names and nothing else, and its package mirror."""
-    names = [f"--address=/{name}/{HUB.host}" for name in (HUB_NAME, FL_NAME)]
+    """The site's name server and its package mirror.
+
+    The name server knows the hub's two names, or the proxy that knows them; and nothing else but the mirror.
+    """
+    known = {site.proxy_name: site.proxy} if site.proxied else dict.fromkeys((HUB_NAME, FL_NAME), HUB.host)
+    names = [f"--address=/{name}/{address}" for name, address in known.items()]
     names.append(f"--address=/packages.{site.name}.test/{site.packages}")
     start(
         site.container("dns"), site.network, site.dns, tools, "--cap-add", "NET_ADMIN",
@@ -57,27 +61,34 @@ def make_services(site: Site, tools: str, packages: Path) -> None:
     inside(site.container("packages"), "ip", "route", "replace", "default", "via", site.router)
 
 
-def host_flags(images: Path) -> list[str]:
-    """What a host with systemd and Docker in a container is started with: the same as in the roles' own tests."""
+def host_start(images: Path) -> tuple[list[str], list[str]]:
+    """Flags and command that a host with systemd and Docker in a container starts with, as in the roles' own tests."""
     (play,) = yaml.safe_load(_CREATE.read_text(encoding="utf-8"))
     flags = [
         str(flag).replace("{{ lookup('env', 'FLIP_SAVED_IMAGES') }}", str(images))
         for flag in play["vars"]["host_flags"]
     ]
-    if odd := [flag for flag in flags if "{{" in flag]:
-        raise FederationError(f"{_CREATE.name} has host_flags that are not understood here: {odd}")
-    return flags
+    command = [str(word) for word in play["vars"]["host_command"]]
+    if odd := [word for word in flags + command if "{{" in word]:
+        raise FederationError(f"{_CREATE.name} has words that are not understood here: {odd}")
+    return flags, command
 
 
 def make_host(site: Site, image: str, images: Path) -> None:
-    """Starts the site's bare host and does what its operator did: addresses, name server, package mirror."""
+    """Starts the site's bare host and does what its operator did: addresses, name server, package mirror or airlock."""
     name = site.container()
-    start(name, site.network, site.host, image, "--hostname", name, *host_flags(images))
+    flags, command = host_start(images)
+    if site.airlocked:
+        flags = [flag for flag in flags if str(images) not in flag] + [
+            f"--volume={airlock.BUNDLES}:{airlock.MOUNTED}:ro"
+        ]
+    start(name, site.network, site.host, image, "--hostname", name, *flags, command=command)
     settle(site)
     unit = _NETWORK_UNIT.format(router=site.router, dns=site.dns)
     inside(name, "sh", "-c", "cat >/etc/systemd/system/site-network.service", feed=unit)
     inside(name, "systemctl", "enable", "--quiet", "--now", "site-network.service")
-    inside(name, "sh", "-c", f"echo 'deb [trusted=yes] http://packages.{site.name}.test/ ./' >/etc/apt/sources.list")
+    source = "" if site.airlocked else f"deb [trusted=yes] http://packages.{site.name}.test/ ./\n"
+    inside(name, "sh", "-c", "cat >/etc/apt/sources.list", feed=source)
 
 
 def remove_host(site: Site) -> None:
@@ -129,9 +140,41 @@ def _state(container: str) -> str:
     return inside(container, "sh", "-c", "systemctl is-system-running --wait || :").strip()
 
 
+def memory(site: Site) -> int:
+    """Bytes that the host's processes hold, with a share of what they hold together."""
+    each = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null"  # a process may have ended
+    return 1024 * int(inside(site.container(), "sh", "-c", f"{each} | awk '/^Pss:/ {{kib += $2}} END {{print kib}}'"))
+
+
 def firewall_counters(site: Site) -> dict[str, router.Count]:
     """What the host's own firewall refused, in and out."""
     return router.counts(inside(site.container(), "nft", "--json", "list", "counters", "table", "inet", "flip"))
+
+
+def prove_way_out(site: Site) -> None:
+    """Where a proxy is the only way out, the hub's endpoints, which answer, must not be reached without it.
+
+    Forgets the router's counts, so it comes before any trust is there.
+
+    Raises:
+        FederationError: one was reached, or the attempt was not counted.
+    """
+    for port in (API_PORT, FL_PORT):
+        if _reaches(site, HUB.host, str(port)):
+            raise FederationError(f"{site.name} reaches the hub's port {port} without its proxy")
+    if not router.read()[f"{site.name}_refused_out"].packets:
+        raise FederationError(f"the router did not count what {site.name} tried without its proxy")
+    router.forget()
+
+
+def _reaches(source: Site, address: str, port: str) -> bool:
+    """Whether a plain container beside the host gets a connection."""
+    probe = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
+    try:
+        inside(source.container("packages"), "python3", "-c", probe, address, port)
+    except FederationError:
+        return False
+    return True
 
 
 def prove_router(sites: Iterable[Site]) -> dict[str, router.Count]:
@@ -140,21 +183,12 @@ def prove_router(sites: Iterable[Site]) -> dict[str, router.Count]:
     Raises:
         FederationError: something passed, or was not counted.
     """
-    probe = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
     trusts = [site for site in sites if site is not HUB]
     tries = [(trust, HUB.host, "22") for trust in trusts] + [(HUB, trust.packages, "80") for trust in trusts]
     tries += [(trust, other.packages, "80") for trust in trusts for other in (HUB, *trusts) if other is not trust]
 
-    def passes(attempt: tuple[Site, str, str]) -> bool:
-        source, address, port = attempt
-        try:
-            inside(source.container("packages"), "python3", "-c", probe, address, port)
-        except FederationError:
-            return False
-        return True
-
     with ThreadPoolExecutor() as pool:
-        for (source, address, port), passed in zip(tries, pool.map(passes, tries), strict=True):
+        for (source, address, port), passed in zip(tries, pool.map(_reaches, *zip(*tries, strict=True)), strict=True):
             if passed:
                 raise FederationError(f"{source.name} reaches {address}:{port}, which the router must refuse")
     seen = router.read()

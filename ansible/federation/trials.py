@@ -32,7 +32,7 @@ class Trials:
         wait_for("every trust asks the hub again", lambda: self._heard(since), BACK_SECONDS)
         self._people.wait_for_trusts(BACK_SECONDS)
         online = time.monotonic() - began
-        found = [_well(host) for host in hosts]
+        found = [well(host, "a restart") for host in hosts]
         again = self._follow(self._start())
         told = f"booted after {booted:.0f} s, online after {online:.0f} s; the next job ended as {again.status}"
         return [
@@ -64,13 +64,38 @@ class Trials:
             told += f", the next one as {ended.status}"
         return Check("a trust that lost its network comes back by itself", ended.status == _DONE, told)
 
+    def train(self, after: str, *, without_images: bool = False) -> list[Check]:
+        """Another job ends with results; where a trust's images are lost, they are asked for again before."""
+        since = datetime.now(UTC)
+        wait_for("every trust asks the hub again", lambda: self._heard(since), BACK_SECONDS)
+        self._people.wait_for_trusts(BACK_SECONDS)
+        if without_images:
+            self._reimport(self._project)
+        ended = self._follow(self._start())
+        told = f"it ended as {ended.status}"
+        return [Check(f"after {after} the next job ends with results", ended.status == _DONE, told)]
+
+    def _reimport(self, project: str) -> None:
+        researcher, since = self._people.researcher, datetime.now(UTC)
+        researcher.post(f"/projects/{project}/imaging/reimport")
+
+        def answered() -> bool | None:
+            told = [row["at"] for row in researcher.get(f"/projects/{project}/imaging")]
+            return all(at and datetime.fromisoformat(at) > since for at in told) or None
+
+        wait_for("every trust imports again", answered, BACK_SECONDS)
+        self._people.wait_for_images(project)
+
+    @property
+    def _project(self) -> str:
+        return str(self._people.researcher.get(f"/models/{self._before.model_id}")["project_id"])
+
     def _metrics(self, model: str) -> list[object] | None:
         return self._people.researcher.get(f"/models/{model}/metrics") or None
 
     def _start(self) -> str:
         people = self._people
-        project = people.researcher.get(f"/models/{self._before.model_id}")["project_id"]
-        model = people.upload_app(project, APP, "U-Net, once more")
+        model = people.upload_app(self._project, APP, "U-Net, once more")
         people.start(model, {"num-server-rounds": self._rounds, "compare-alone": False}, min_sites=len(TRUSTS))
         return model
 
@@ -78,11 +103,9 @@ class Trials:
         return self._people.follow(model, CURVE)
 
 
-def _well(host: Site, look: Callable[[Site], str] = sites.complaint, seconds: float = BACK_SECONDS) -> Check:
+def well(host: Site, after: str, look: Callable[[Site], str] = sites.complaint, seconds: float = BACK_SECONDS) -> Check:
     """Whether `flipctl status` has nothing to say against a host, as soon as it has not."""
     deadline = time.monotonic() + seconds
     while (wrong := look(host)) and time.monotonic() < deadline:
         time.sleep(2)
-    return Check(
-        f"after a restart all is well on {host.name}", not wrong, wrong or "flipctl status finds nothing wrong"
-    )
+    return Check(f"after {after} all is well on {host.name}", not wrong, wrong or "flipctl status finds nothing wrong")

@@ -85,6 +85,12 @@ def test_moments_are_random_in_their_order_and_to_be_had_again() -> None:
     assert sum(moment.task == 2 for moment in drawn) > 80, "a task that takes long is met more often"
 
 
+def test_no_part_of_a_run_is_left_out() -> None:
+    for seed in range(50):
+        drawn = moments([0.0], 100.0, 10, seed)
+        assert [int(moment.seconds // 10) for moment in drawn] == list(range(10)), seed
+
+
 def test_a_run_is_killed_in_its_task_with_all_it_started(program: Any, tmp_path: Path) -> None:
     began = time.monotonic()
     assert interrupt.interrupted(program(pause=2), Moment(task=2, seconds=0.5))
@@ -148,6 +154,14 @@ def test_a_hosts_own_secrets_and_numbers_are_told_by_name() -> None:
     )
 
 
+def test_a_table_has_the_same_records_in_whatever_order_they_lie() -> None:
+    dump = ["SET x;", "COPY omop.a (id) FROM stdin;", "2", "1", "\\.", "COPY omop.b (id) FROM stdin;", "3", "\\."]
+    other = [*dump[:2], "1", "2", *dump[4:]]
+    assert list(host_state.in_order(dump)) == list(host_state.in_order(other)) == other
+    moved = [*dump[:2], "1", *dump[4:6], "2", "3", "\\."]
+    assert list(host_state.in_order(moved)) != other
+
+
 def test_a_path_is_told_by_type_mode_owner_and_content(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("secret=x1", encoding="utf-8")
@@ -172,6 +186,6 @@ def test_what_services_write_is_not_looked_into(tmp_path: Path, monkeypatch: pyt
 
 def test_a_host_is_well_as_soon_as_nothing_is_wrong_and_else_told() -> None:
     answers = iter(["flip-trust is failed", ""])
-    assert trials._well(TRE, lambda _: next(answers), seconds=30).holds
-    check = trials._well(TRE, lambda _: "flip-trust is failed", seconds=0)
+    assert trials.well(TRE, "a restart", lambda _: next(answers), seconds=30).holds
+    check = trials.well(TRE, "a restart", lambda _: "flip-trust is failed", seconds=0)
     assert (check.holds, check.found) == (False, "flip-trust is failed")

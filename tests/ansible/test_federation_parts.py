@@ -7,8 +7,21 @@ from typing import Any
 
 import pytest
 from ansible_tree import ROOT, options, parsed
-from federation import evidence, pacs, playbooks, router, sites
-from federation.plan import DOMAIN, FL_SERVER, HUB, HUB_NAME, INVENTORY, PACS_AE, PACS_PORT, SITES, TRUSTS, Site
+from federation import evidence, pacs, playbooks, proxy, router, sites
+from federation.plan import (
+    DOMAIN,
+    FL_SERVER,
+    HUB,
+    HUB_NAME,
+    INVENTORY,
+    PACS_AE,
+    PACS_PORT,
+    PREMISES,
+    PROXY_PORT,
+    SITES,
+    TRUSTS,
+    Site,
+)
 
 every_trust = pytest.mark.parametrize("trust", TRUSTS, ids=lambda site: site.name)
 OUTPUT = """
@@ -112,7 +125,7 @@ def test_sites_share_no_address() -> None:
 def test_only_trusts_begin_connections_and_only_to_the_two_endpoints() -> None:
     begun = [line for line in router.ruleset(TRUSTS).splitlines() if "ct state new" in line]
     allowed = {
-        f"ip saddr {trust.subnet} ip daddr {HUB.host} tcp dport {port} "
+        f"ip saddr {PREMISES.proxy if trust is PREMISES else trust.subnet} ip daddr {HUB.host} tcp dport {port} "
         f"ct state new counter name {trust.name}_{name} accept"
         for trust in TRUSTS
         for name, port in router.PORTS.items()
@@ -128,6 +141,24 @@ def test_every_counter_is_declared_once_and_used() -> None:
     declared = re.findall(r"counter (\w+) \{", text)
     assert len(declared) == len(set(declared))
     assert set(re.findall(r"counter name (\w+)", text)) == set(declared)
+
+
+def test_where_a_proxy_is_the_way_out_the_host_is_given_that() -> None:
+    for trust in TRUSTS:
+        given = _host(trust).get("flip_preflight_proxy", "")
+        assert (f"@{trust.proxy_name}:{PROXY_PORT}" in given) == trust.proxied
+
+
+@pytest.mark.parametrize(
+    ("log", "holds"),
+    [
+        (["200 POST https://hub.federation.test/api/trust/heartbeat", "200 CONNECT fl.federation.test:9092"], True),
+        (["200 CONNECT hub.federation.test:443", "200 CONNECT fl.federation.test:9092"], False),  # not looked into
+        (["200 POST https://hub.federation.test/api/trust/heartbeat", "407 CONNECT fl.federation.test:9092"], False),
+    ],
+)
+def test_the_proxy_saw_both_ways(log: list[str], holds: bool) -> None:
+    assert proxy.judged(PREMISES, log).holds is holds
 
 
 def test_counters_and_flows_are_read() -> None:
@@ -200,7 +231,13 @@ def test_without_a_check_nothing_has_passed() -> None:
     assert json.loads(json.dumps(found.as_dict()))["passed"] is True
 
 
+def test_a_host_that_holds_more_memory_than_promised_fails() -> None:
+    assert evidence.small(TRUSTS[0], 1_500_000_000).holds
+    assert not evidence.small(TRUSTS[0], 1_500_000_001).holds
+
+
 def test_hosts_are_started_as_in_the_roles_own_tests() -> None:
-    flags = sites.host_flags(ROOT / "somewhere")
+    flags, command = sites.host_start(ROOT / "somewhere")
     assert f"--volume={ROOT}/somewhere:/srv/flip-images:ro" in flags
     assert "--cap-drop=SYS_TIME" in flags
+    assert "exec /sbin/host-init" in command[-1]

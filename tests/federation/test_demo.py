@@ -37,6 +37,8 @@ def test_everything_holds(demo_folder: Path) -> None:
 
 
 def test_ctrl_c_ends_every_process(demo_folder: Path) -> None:
+    # What a shell starts in the background has Ctrl-C ignored, and so would the demo.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = subprocess.Popen(
         [*DEMO, "--folder", str(demo_folder), "--patients", "12"],
         stderr=subprocess.PIPE,
