@@ -2,105 +2,18 @@
 
 import json
 import os
-import random
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from backup_host import Host, change, sum_up
 from backup_program import FILES, backup, backup_files
 
 pytestmark = pytest.mark.skipif(shutil.which("zstd") is None, reason="needs zstd, which every FLIP host has")
-
-
-class Host:
-    """A host's folders and its settings."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.config, self.key = folder / "config", folder / "fl" / "site.key"
-        (self.config / "secrets").mkdir(parents=True)
-        self.key.parent.mkdir()
-        (folder / "backup").mkdir()
-        self.settings: dict[str, Any] = {
-            "kind": "trust",
-            "release": "0.1.0",
-            "folder": str(folder / "backup"),
-            "keep": 3,
-            "recipient": "",
-            "image": "",
-            "database": None,
-            "paths": [str(self.config), str(self.key), str(folder / "kit")],
-            "units": [],
-        }
-
-    @property
-    def file(self) -> Path:
-        """The settings, written."""
-        path = self.folder / "backup.json"
-        path.write_text(json.dumps(self.settings))
-        return path
-
-    def command(self, *arguments: str) -> list[str]:
-        """The program as it is called on a host."""
-        return [sys.executable, str(FILES / "backup.py"), "--settings", str(self.file), *arguments]
-
-    def call(self, *arguments: str) -> str:
-        """Output of a call that has to end well."""
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def refused(self, *arguments: str) -> str:
-        """What a call says that has to be refused."""
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False)
-        assert done.returncode == 1
-        assert done.stderr.startswith("flip-backup: "), done.stderr
-        return done.stderr
-
-    def back_up(self) -> Path:
-        """Makes a backup; returns its folder."""
-        name = self.call("now").splitlines()[-1].split(":")[0]
-        return self.folder / "backup" / name
-
-    def tree(self) -> dict[str, tuple[Any, ...]]:
-        """All that is there, but for the backups."""
-        found = {}
-        for top in (self.config, self.key.parent, self.folder / "kit"):
-            for path in [top, *sorted(top.rglob("*"))]:
-                if path.exists() or path.is_symlink():
-                    about = path.lstat()
-                    content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-                    link = os.readlink(path) if path.is_symlink() else ""
-                    found[str(path)] = (about.st_mode, about.st_uid, content, link)
-        return found
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    """A host with a bit of everything."""
-    made = Host(tmp_path)
-    (made.config / "secrets" / "omop_owner").write_text("geheim\n")
-    (made.config / "secrets" / "omop_owner").chmod(0o600)
-    (made.config / "large").write_bytes(random.Random(7).randbytes(3_000_000))
-    (made.config / "current").symlink_to("secrets/omop_owner")
-    os.link(made.config / "large", made.config / "second name")
-    (made.config / "empty").mkdir(mode=0o750)
-    made.key.write_text("key")
-    return made
-
-
-def change(host: Host) -> None:
-    """Something happens on the host after its backup."""
-    (host.config / "secrets" / "omop_owner").write_text("anders\n")
-    (host.config / "new").write_text("new")
-    (host.config / "large").unlink()
-    host.key.write_text("another key")
 
 
 def test_what_is_restored_is_what_was_backed_up(host: Host) -> None:
@@ -207,113 +120,15 @@ def test_a_host_that_was_not_prepared_is_refused(host: Host) -> None:
 def test_a_part_that_cannot_be_opened_leaves_all_as_it_was(host: Host) -> None:
     made = host.back_up()
     (made / "files.tar.zst").rename(made / "files.tar.zst.age")
-    _sum_up(made)
+    sum_up(made)
     before = host.tree()
     assert "give the key it was encrypted to" in host.refused("restore", made.name)
     (made / "files.tar.zst.age").rename(made / "files.tar.zst")
     (made / "files.tar.zst").write_bytes((made / "files.tar.zst").read_bytes()[:1_000_000])
-    _sum_up(made)
+    sum_up(made)
     assert "zstd ended with status" in host.refused("restore", made.name)
     assert host.tree() == before
     assert not list(host.folder.glob("*.restoring"))
-
-
-def _sum_up(made: Path) -> None:
-    (made / "SHA256SUMS").unlink()
-    lines = [f"{backup.sha256(path)}  {path.name}\n" for path in made.iterdir()]
-    (made / "SHA256SUMS").write_text("".join(lines))
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
-def test_a_restore_that_is_interrupted_anywhere_is_completed_by_the_next(host: Host, how: signal.Signals) -> None:
-    backed_up, made = host.tree(), host.back_up()
-    change(host)
-    changed = host.tree()
-    began = time.monotonic()
-    host.call("restore", made.name)
-    lasted = time.monotonic() - began
-    for share in range(10):
-        shutil.rmtree(host.config)
-        for path, (mode, _, content, link) in changed.items():
-            _put(Path(path), mode, content, link)
-        process = subprocess.Popen(host.command("restore", made.name), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-        time.sleep(lasted * share / 10)  # anywhere in it
-        process.send_signal(how)
-        process.communicate()
-        if how is signal.SIGTERM:
-            assert host.tree() in (changed, backed_up)
-        host.call("restore", made.name)
-        assert host.tree() == backed_up
-        assert not [*host.folder.rglob("*.restoring"), *host.folder.rglob("*.replaced")]
-
-
-SIGNALLED = """
-import os, signal, sys
-import backup
-
-def signal_at(name, once_more=None):
-    call = getattr(backup, name)
-    def signalling(*given):
-        if once_more:
-            signal_at(once_more)
-        os.kill(os.getpid(), signal.SIGTERM)
-        call(*given)
-        os.kill(os.getpid(), signal.SIGHUP)
-    setattr(backup, name, signalling)
-
-first, then = sys.argv.pop(1), sys.argv.pop(1)
-signal_at(first, then)
-backup.main(sys.argv[1:])
-"""
-
-
-@pytest.mark.parametrize(
-    ("step", "happened"), [("unpack", False), ("containers_rest", False), ("exchange", False), ("services_start", True)]
-)
-def test_a_signal_finds_it_undone_or_done(host: Host, step: str, *, happened: bool) -> None:
-    """A second one comes while it is undone, or while what was replaced is removed."""
-    backed_up, made = host.tree(), host.back_up()
-    change(host)
-    before = host.tree()
-    arguments = [step, "forget" if happened else "put_right", *host.command("restore", made.name)[2:]]
-    program = [sys.executable, "-c", SIGNALLED, *arguments]
-    done = subprocess.run(program, cwd=FILES, capture_output=True, text=True, check=False)
-    assert (done.returncode == 0) is happened, done.stderr
-    assert ("nothing is left half done" in done.stderr) is not happened
-    assert host.tree() == (backed_up if happened else before)
-
-
-def _put(path: Path, mode: int, content: bytes, link: str) -> None:
-    if link:
-        path.unlink(missing_ok=True)
-        path.symlink_to(link)
-    elif mode & 0o170000 == 0o040000:
-        path.mkdir(exist_ok=True)
-        path.chmod(mode & 0o7777)
-    else:
-        path.write_bytes(content)
-        path.chmod(mode & 0o7777)
-
-
-@pytest.mark.parametrize("exchanged", [0, 1, 2])
-def test_an_unfinished_exchange_is_undone_first(host: Host, exchanged: int) -> None:
-    """As a power cut leaves it: some names are exchanged, the journal is there. Then a restore that fails."""
-    made = host.back_up()
-    (made / "files.tar.zst").write_bytes((made / "files.tar.zst").read_bytes()[:1_000_000])
-    _sum_up(made)
-    roots = [host.config, host.key, host.folder / "kit"]
-    before = host.tree()
-    journal = host.folder / "backup" / ".restoring.json"
-    shutil.copytree(host.config, backup_files.beside(host.config, "restoring"), symlinks=True)
-    (backup_files.beside(host.config, "restoring") / "restored").touch()
-    backup_files.beside(host.key, "restoring").write_text("restored")
-    (host.folder / "kit.restoring").mkdir()
-    journal.write_text(json.dumps({str(root): root.exists() for root in roots}))
-    for root in roots[: exchanged + 1]:
-        backup_files.exchange(root)
-    assert "zstd ended" in host.refused("restore", made.name)
-    assert host.tree() == before
-    assert not journal.exists()
 
 
 @pytest.mark.parametrize("kit", [True, False], ids=["over one that is there", "where there is none"])
@@ -322,7 +137,7 @@ def test_an_exchange_that_fails_is_undone(host: Host, *, kit: bool) -> None:
     manifest = json.loads((made / "manifest.json").read_text())
     manifest["paths"][str(host.folder / "kit")] = 0  # and the archive has none
     (made / "manifest.json").write_text(json.dumps(manifest))
-    _sum_up(made)
+    sum_up(made)
     change(host)
     if kit:
         (host.folder / "kit").mkdir()

@@ -189,6 +189,16 @@ def services_start(settings):
         raise BackupError(f"{' and '.join(failed)} did not start; see `journalctl --unit {failed[0]}`")
 
 
+def begin(journal, roots):
+    """Notes what was there. The note appears whole or not at all: with half of one nothing could be undone."""
+    part = journal.with_suffix(".new")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump({str(root): root.exists() for root in roots}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(journal)
+
+
 def put_right(settings, database):
     """Ends what an interrupted restore began: undone, unless the database was exchanged already. Then it happened."""
     journal = Path(settings["folder"]) / JOURNAL
@@ -229,7 +239,7 @@ def restore(settings, name, identity):
         with part.open("rb") as file, pipe(*unpacking(settings, identity, part), source=file) as stream:
             unpack(stream, roots)
         roles = database.load(backup, identity) if database else None
-        journal.write_text(json.dumps({str(root): root.exists() for root in roots}), encoding="utf-8")
+        begin(journal, roots)
         containers_rest(settings)
         for root in roots:
             exchange(root)
