@@ -1,7 +1,9 @@
-"""An HTTP proxy between a site and the hub: how it is named, and a way through it."""
+"""An HTTP proxy between a site and the hub: how it is named, and ways through it."""
 
 import asyncio
 import base64
+import http.client
+import socket
 from asyncio import StreamReader, StreamWriter
 from typing import Annotated
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -47,7 +49,7 @@ async def tunnel(proxy: SecretStr, host: str, port: int, *, limit: int) -> tuple
     parts = urlsplit(proxy.get_secret_value())
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     connection = h11.Connection(h11.CLIENT)
-    request = h11.Request(method="CONNECT", target=target, headers=[("Host", target), *_sign_in(parts)])
+    request = h11.Request(method="CONNECT", target=target, headers=[("Host", target), *_sign_in(parts).items()])
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=limit)
     try:
         writer.write(connection.send(request) or b"")
@@ -67,8 +69,31 @@ async def tunnel(proxy: SecretStr, host: str, port: int, *, limit: int) -> tuple
     return reader, writer
 
 
-def _sign_in(parts: SplitResult) -> list[tuple[str, str]]:
+def tunnel_socket(proxy: SecretStr, host: str, port: int, timeout: float) -> socket.socket:
+    """The same for what waits: a connected socket.
+
+    Args:
+        proxy: The proxy's URL, a `ProxyUrl`.
+        host: The server's name, which the proxy looks up.
+        port: Its port.
+        timeout: Seconds for each step.
+
+    Raises:
+        OSError: the proxy cannot be reached, or does not let us through; no password is in the text.
+    """
+    parts = urlsplit(proxy.get_secret_value())
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    connection.set_tunnel(host, port, headers=_sign_in(parts))
+    try:
+        connection.connect()
+    except http.client.HTTPException as error:
+        connection.close()
+        raise ProxyError(f"proxy {parts.hostname}:{parts.port} answered with something that is no HTTP") from error
+    return connection.sock
+
+
+def _sign_in(parts: SplitResult) -> dict[str, str]:
     if parts.username is None:
-        return []
+        return {}
     words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return [("Proxy-Authorization", f"Basic {base64.b64encode(words.encode()).decode()}")]
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}

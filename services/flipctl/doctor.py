@@ -18,6 +18,7 @@ import httpx
 import psutil
 import typer
 from packaging.requirements import Requirement
+from pydantic import SecretStr
 
 from flip_common.settings import ServiceSettings, SettingsError
 from flipctl.api import ApiError, HubCaFile, hub_tls
@@ -138,10 +139,11 @@ def check_service(service: Service, env_file: Path | None) -> Iterator[Finding]:
             yield Finding("env file", "ok", f"{env_file} is its owner's only")
 
 
-def check_hub(url: str, ca: Path | None = None) -> Iterator[Finding]:
+def check_hub(url: str, ca: Path | None = None, proxy: SecretStr | None = None) -> Iterator[Finding]:
     """Whether the hub answers under its API URL, and how far the clocks are apart. Asks as a trust's services do."""
+    through = proxy.get_secret_value() if proxy else None
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=10, verify=hub_tls(ca), trust_env=False)
+        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=10, verify=hub_tls(ca), proxy=through, trust_env=False)
         answer.raise_for_status()
     except ApiError as error:
         yield Finding("hub", "fault", str(error), "give the file the hub's engineer sent, hub-ca.pem of a kit")

@@ -1,6 +1,7 @@
 """Each check of the preflight says how it is, what is needed and the remedy."""
 
 import socket
+import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,34 @@ def test_operating_system(tmp_path: Path, release: str, *, ok: bool) -> None:
     row = checks.operating_system({"debian": ["12", "13"], "ubuntu": ["24.04"]}, tmp_path / "os-release")
     assert row["ok"] is ok
     assert bool(row["remedy"]) is not ok
+
+
+@pytest.mark.parametrize(
+    ("there", "brought", "version_id", "ok"),
+    [
+        ("v2.26.1", False, "12", True),
+        ("1.29.2", False, "12", False),  # a wrapper of Compose 1
+        ("", False, "12", False),
+        ("", True, "12", True),
+        ("", False, "13", True),
+    ],
+)
+def test_compose_is_there_or_to_be_had(tmp_path: Path, there: str, version_id: str, *, brought: bool, ok: bool) -> None:
+    (tmp_path / "os-release").write_text(f'ID=debian\nVERSION_ID="{version_id}"\n')
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n[ -n '{there}' ] || exit 1\necho '{there}'\n")
+    program.chmod(0o700)
+    row = checks.compose(brought, tmp_path / "os-release", str(program))
+    assert row["ok"] is ok
+    assert ("flip_docker_deb_files" in row["remedy"]) is not ok
+    assert checks.compose(brought, tmp_path / "os-release", "no-such-docker")["ok"] is (brought or version_id == "13")
+
+
+def test_what_shall_lie_on_the_host(tmp_path: Path) -> None:
+    (tmp_path / "cdm.sql").touch()
+    rows = checks.files([str(tmp_path / "cdm.sql"), str(tmp_path / "nothing")])
+    assert [row["ok"] for row in rows] == [True, False]
+    assert "correct its name" in rows[1]["remedy"]
 
 
 def test_folders_on_one_file_system_share_its_space(tmp_path: Path) -> None:
@@ -83,6 +112,41 @@ def test_a_port_somebody_listens_on_is_taken() -> None:
     assert checks.ports([port])[0]["ok"]
 
 
+def engine(folder: Path, shown: str) -> str:
+    """A `docker` that knows of one container with the port asked for."""
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\n[ \"$1 $2\" = 'ps --filter' ] && echo '{shown}'\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    ("container", "ok"),
+    [("flip-orthanc-orthanc-1", True), ("flip-xnat_web.1.x9", True), ("theirs", False), ("", False)],
+)
+def test_a_port_that_flip_holds_is_its_own(tmp_path: Path, container: str, *, ok: bool) -> None:
+    """A run that was broken off has left services up; the next one must not be refused for them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (row,) = checks.ports([server.getsockname()[1]], engine(tmp_path, container))
+    assert row["ok"] is ok
+
+
+@pytest.mark.parametrize(("begun", "needed"), [(False, "20 GiB"), (True, "2 GiB")])
+def test_a_host_that_was_begun_needs_a_tenth_of_the_disk(
+    tmp_path: Path, begun: bool, needed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an interrupted run brought fills the disk that was asked for, and must not be asked for twice."""
+    monkeypatch.setattr(checks, "BEGUN", str(tmp_path / "config"))
+    if begun:
+        (tmp_path / "config").mkdir()
+    records = str(tmp_path / "cdm.sql")
+    want = {"disk_gib": {str(tmp_path): 20}, "systems": {}, "memory_gib": 1, "gpu": False, "ports": [], "trust": False}
+    rows = checks.every(want | {"compose_file": True, "files": [records]})
+    (row,) = [row for row in rows if row["check"].startswith("disk")]
+    assert row["needed"] == needed
+    assert (records in {row["check"] for row in rows}) is not begun, "they are loaded once"
+
+
 def test_dns() -> None:
     assert checks.dns("localhost")["ok"]
     assert not checks.dns("no-such-host.invalid")["ok"]
@@ -103,6 +167,20 @@ def hub(tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
     """URL, `host:port` and CA of something that answers HTTPS as a hub does."""
     with https_server(tmp_path / "hub") as (address, ca):
         yield f"https://{address}/api", address, ca
+
+
+def test_an_authority_that_python_3_13_would_not_take(
+    hub: tuple[str, str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strict(**options: str) -> ssl.SSLContext:
+        context = default(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    url, _, ca = hub
+    default = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    assert checks.hub_api(url, ca.read_text(encoding="ascii"))["ok"]
 
 
 def test_endpoints_behind_a_proxy(hub: tuple[str, str, Path], tmp_path: Path) -> None:
@@ -134,11 +212,13 @@ def test_a_proxy_that_looks_into_tls(hub: tuple[str, str, Path], tmp_path: Path)
 
 
 def test_the_table_is_aligned_and_failures_come_with_their_remedy() -> None:
-    rows = [checks.row("memory", True, "64 GiB", "16 GiB", "-"), checks.kit("Trust_1.flipkit", False)]
+    rows = [checks.row("memory", True, "64 GiB", "16 GiB", "-"), checks.kit("Trust_1.flipkit", {})]
     assert checks.table(rows) == [
-        "         check   found            needed",
-        "ok       memory  64 GiB           16 GiB",
-        "MISSING  kit     Trust_1.flipkit  a .flipkit file beside the playbook",
+        "         check   found                          needed",
+        "ok       memory  64 GiB                         16 GiB",
+        "MISSING  kit     Trust_1.flipkit: no such file  this trust's, valid",
     ]
+    long = checks.row("kit", False, "x" * 200, "valid", "-")
+    assert checks.table([long])[1] == f"MISSING  kit    {'x' * 57}...  valid"
     (line,) = variables.flip_missing(rows)
-    assert line.startswith("kit: Trust_1.flipkit; needed: a .flipkit file beside the playbook. Remedy: have a hub's")
+    assert line.startswith("kit: Trust_1.flipkit: no such file; needed: this trust's, valid. Remedy: have a hub's")

@@ -22,7 +22,6 @@ from flipctl.trust import HUB_ERRORS, sign_in, told
 
 EXAMPLE = "Example: flipctl status   |   flipctl status --hub https://hub.example.org/api --email admin@example.org"
 HUB_PROJECT = "flip-hub"
-LEDGER = "fl/egress/ledger.jsonl"
 
 
 def status(
@@ -89,7 +88,7 @@ def look(folder: Path, docker: Path, units: Path | None, backups: Path) -> Repor
         findings += check_units(listed, projects)
     if kind == "trust":
         findings += check_kit(kit)
-        findings += check_link(kit, folder / LEDGER, containers)
+        findings += check_link(folder, containers)
     elif kind == "hub":
         findings += check_published(containers)
     # In a container Docker's folder is not to be seen, but the container's own root lies on the same disk.

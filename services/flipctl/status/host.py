@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx
 from cryptography import x509
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from flip_common.envfile import read_env_file
+from flip_common.proxy import ProxyUrl, tunnel_socket
 from flipctl.doctor import Finding, Verdict, check_hub
 from flipctl.kit import KitError, folder
 from flipctl.kit.model import FILE_NAMES, Installed
@@ -24,11 +26,15 @@ from flipctl.status.report import ago
 MIN_FREE_BYTES = 5 * 2**30
 MIN_FREE_SHARE = 0.1
 SILENT_AFTER = timedelta(minutes=2)
+SETTLED_AFTER = timedelta(seconds=15)  # a client that the FL server refuses is gone by then, and dials anew
 SOON = timedelta(days=30)
 TAIL_BYTES = 1_000_000
+LEDGER = "fl/egress/ledger.jsonl"
 BACKUP_AFTER = timedelta(days=2)
 BACKUP_NAME = re.compile(r"(?:trust|hub)-(\d{8}T\d{6}Z)")
 TRUST_API, TRUST_API_PORT = ("flip-trust", "trust-api"), 8020
+# What a resolver says of a name it does not know, or cannot ask for.
+UNKNOWN_NAME = re.compile("Name or service not known|No address associated with|name resolution")
 
 
 def check_kit(kit: Path) -> Iterator[Finding]:
@@ -67,19 +73,41 @@ def _kit(kit: Path) -> Installed | str | None:
     return f"{kit} lacks {', '.join(missing)}" if found and missing else found
 
 
-def check_link(kit: Path, ledger: Path, containers: Sequence[Container]) -> Iterator[Finding]:
-    """From this host to the hub and its FL server, and when trust-api was last heard there."""
+def check_link(folder: Path, containers: Sequence[Container]) -> Iterator[Finding]:
+    """From this host to the hub and its FL server, as its services go there; when the hub last heard of trust-api."""
+    kit = folder / "kit"
     found = _kit(kit)
     if not isinstance(found, Installed):
         return  # check_kit has said so
-    own_ca = kit / "hub-ca.pem"
-    yield from check_hub(found.header.hub_api_url, own_ca if own_ca.exists() else None)
+    config = folder / "config"
+    try:
+        to_hub = _proxy(config / "trust/trust-api/service.env", "HUB_PROXY")
+        to_server = _proxy(config / "fl-client/egress/service.env", "EGRESS_PROXY")
+    except ValueError as error:
+        yield Finding("proxy", "fault", str(error), "run the playbook again")
+        return
+    own_ca = next((file for file in (config / "trust/trust-api/hub-ca.pem", kit / "hub-ca.pem") if file.exists()), None)
+    yield from check_hub(found.header.hub_api_url, own_ca, to_hub)
     yield check_heartbeat(kit, containers)
     address = read_env_file(kit / "fl-site.env")["FL_SERVER_ADDRESS"]
     host, _, port = address.rpartition(":")
     context = ssl.create_default_context(cafile=str(kit / "ca.pem"))
-    yield check_tls("FL server", host.strip("[]"), int(port), context, "firewall, DNS and the kit's ca.pem")
-    yield check_egress(ledger)
+    remedy = "firewall, DNS and the kit's ca.pem"
+    yield check_tls("FL server", host.strip("[]"), int(port), context, remedy, to_server)
+    yield check_egress(folder / LEDGER)
+
+
+def _proxy(env_file: Path, name: str) -> SecretStr | None:
+    """The proxy a service is told to go through.
+
+    Raises:
+        ValueError: what stands there names none; its text has no password.
+    """
+    value = read_env_file(env_file).get(name) if env_file.exists() else None
+    try:
+        return TypeAdapter(ProxyUrl | None).validate_python(value)
+    except ValidationError as error:
+        raise ValueError(f"{name} in {env_file}: {error.errors()[0]['msg']}") from None
 
 
 def check_egress(ledger: Path) -> Finding:
@@ -98,12 +126,28 @@ def check_egress(ledger: Path) -> Finding:
     open_ones = [said for said in connections.values() if said["event"] in ("opened", "continues")]
     if open_ones:
         sent = sum(said["bytes_out"] for said in open_ones)
-        return Finding(name, "ok", f"{len(open_ones)} open, {sent / 1e6:.1f} MB out when last counted")
+        found = f"{len(open_ones)} open, {sent / 1e6:.1f} MB out when last counted"
+        if all(_is_new(said) for said in open_ones):
+            return Finding(name, "warning", f"{found}; it has just begun", "look again in a quarter of a minute")
+        return Finding(name, "ok", found)
     if not connections:
         return Finding(name, "fault", "the FL client did not dial since the egress point started", log)
     last = list(connections.values())[-1]
     when = ago(datetime.fromisoformat(last["at"]))
-    return Finding(name, "fault", f"none is open; {last['event']} {when}: {last.get('reason', '')}", log)
+    reason = last.get("reason", "")
+    return Finding(name, "fault", f"none is open; {last['event']} {when}: {reason}", _named(reason, "fl_client", log))
+
+
+def _is_new(said: dict[str, Any]) -> bool:
+    opened = said["event"] == "opened"
+    return opened and datetime.now(UTC) - datetime.fromisoformat(said["at"]) < SETTLED_AFTER
+
+
+def _named(problem: str, role: str, otherwise: str) -> str:
+    """The remedy where the containers' resolver does not know the name; the host's may."""
+    if not UNKNOWN_NAME.search(problem):
+        return otherwise
+    return f"put the name into the site's DNS, or into flip_{role}_hosts, for the containers"
 
 
 def _tail(ledger: Path) -> list[bytes]:
@@ -130,10 +174,14 @@ def check_heartbeat(kit: Path, containers: Sequence[Container]) -> Finding:
         return Finding(name, "fault", f"trust-api at {url}: {type(error).__name__}: {error}", log)
     said = answer.json()
     if said["last_heartbeat_at"] is None:
-        return Finding(name, "fault", f"none yet: {said['heartbeat_problem'] or 'trust-api has just started'}", log)
+        why = said["heartbeat_problem"] or "trust-api has just started"
+        return Finding(name, "fault", f"none yet: {why}", _named(why, "trust", log))
     last = datetime.fromisoformat(said["last_heartbeat_at"])
+    why = said["heartbeat_problem"]
     if datetime.now(UTC) - last > SILENT_AFTER:
-        return Finding(name, "fault", f"last {ago(last)}: {said['heartbeat_problem']}", log)
+        return Finding(name, "fault", f"last {ago(last)}: {why}", _named(why, "trust", log))
+    if why:
+        return Finding(name, "warning", f"last {ago(last)}, and not since: {why}", _named(why, "trust", log))
     return Finding(name, "ok", f"{ago(last)}; the hub knows this trust as {said['trust_name']}")
 
 
@@ -148,11 +196,13 @@ def check_published(containers: Sequence[Container]) -> Iterator[Finding]:
             yield check_tls(where, "127.0.0.1", port, context, f"docker logs --tail 50 {one.name}")
 
 
-def check_tls(name: str, host: str, port: int, context: ssl.SSLContext, remedy: str) -> Finding:
+def check_tls(
+    name: str, host: str, port: int, context: ssl.SSLContext, remedy: str, proxy: SecretStr | None = None
+) -> Finding:
     """Whether TLS stands up there, and how long the certificate is good."""
     try:
         with (
-            socket.create_connection((host, port), timeout=10) as plain,
+            tunnel_socket(proxy, host, port, 10) if proxy else socket.create_connection((host, port), 10) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
             shown = secured.getpeercert(binary_form=True)

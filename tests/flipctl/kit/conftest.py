@@ -216,3 +216,15 @@ def _serving(*options: str) -> Iterator[str]:
     reader.join()
     process.stderr.close()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def kit(make_kit: Any, keys: Any, flipctl: Any, tmp_path: Path) -> Path:
+    """The folder of an opened kit."""
+    opened = tmp_path / "opt" / "kit"
+    done = flipctl(
+        "kit", "open", make_kit(), "--trust", "Trust_3", "--into", opened, "--identity", keys.site, "--signed-by",
+        keys.signed_by,
+    )  # fmt: skip
+    assert done.status == 0, done.output
+    return opened

@@ -28,18 +28,6 @@ from flipctl.status import host
 CONTAINER = well("flip-trust", "trust-api", "flip/trust-api:0.1.0")
 
 
-@pytest.fixture
-def kit(make_kit: Any, keys: Any, flipctl: Any, tmp_path: Path) -> Path:
-    """The folder of an opened kit."""
-    opened = tmp_path / "opt" / "kit"
-    done = flipctl(
-        "kit", "open", make_kit(), "--trust", "Trust_3", "--into", opened, "--identity", keys.site, "--signed-by",
-        keys.signed_by,
-    )  # fmt: skip
-    assert done.status == 0, done.output
-    return opened
-
-
 def verdicts(rows: Iterator[Any]) -> dict[str, str]:
     return {row.check: row.verdict for row in rows}
 
@@ -104,6 +92,15 @@ def test_the_last_heartbeat_is_told(kit: Path, trust_api: Serve) -> None:
     assert (found.verdict, "knows this trust as Trust_3" in found.found) == ("ok", True)
 
 
+def test_a_heartbeat_that_has_failed_since_is_no_good_one(kit: Path, trust_api: Serve) -> None:
+    trust_api(datetime.now(UTC) - timedelta(seconds=40), "hub not reachable (ConnectTimeout)")
+    found = host.check_heartbeat(kit, [CONTAINER])
+    assert (found.verdict, found.found) == (
+        "warning",
+        "last 40 s ago, and not since: hub not reachable (ConnectTimeout)",
+    )
+
+
 def test_a_heartbeat_long_ago_or_never_is_a_fault_with_its_reason(kit: Path, trust_api: Serve) -> None:
     trust_api(datetime.now(UTC) - timedelta(hours=5), "certificate verify failed")
     old = host.check_heartbeat(kit, [CONTAINER])
@@ -111,6 +108,12 @@ def test_a_heartbeat_long_ago_or_never_is_a_fault_with_its_reason(kit: Path, tru
     trust_api(None, "401")
     never = host.check_heartbeat(kit, [CONTAINER])
     assert (never.verdict, never.found) == ("fault", "none yet: 401")
+    assert never.remedy.startswith("docker logs ")
+
+
+def test_a_name_that_the_containers_do_not_know_has_its_remedy(kit: Path, trust_api: Serve) -> None:
+    trust_api(None, "hub not reachable (ConnectError: [Errno -2] Name or service not known)")
+    assert "flip_trust_hosts" in host.check_heartbeat(kit, [CONTAINER]).remedy
 
 
 def test_a_trust_api_that_does_not_run_or_takes_another_key(kit: Path, trust_api: Serve) -> None:
@@ -152,9 +155,9 @@ def tls_server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 def test_the_fl_server_is_held_to_the_kits_ca(kit: Path, tls_server: tuple[int, Path]) -> None:
     port, ca = tls_server
     (kit / "fl-site.env").write_text(f"FL_SERVER_ADDRESS=localhost:{port}\n")
-    assert verdicts(host.check_link(kit, kit / "none", []))["FL server"] == "fault", "the certificate is of another CA"
+    assert verdicts(host.check_link(kit.parent, []))["FL server"] == "fault", "the certificate is of another CA"
     shutil.copy(ca, kit / "ca.pem")
-    assert verdicts(host.check_link(kit, kit / "none", []))["FL server"] == "ok"
+    assert verdicts(host.check_link(kit.parent, []))["FL server"] == "ok"
 
 
 def test_the_ledger_says_whether_the_fl_client_is_connected(tmp_path: Path) -> None:
@@ -164,16 +167,28 @@ def test_the_ledger_says_whether_the_fl_client_is_connected(tmp_path: Path) -> N
     ledger.write("started")
     assert "did not dial" in host.check_egress(file).found
     ledger.write("opened", {"connection": "a", "bytes_out": 0})
+    new = host.check_egress(file)
+    assert (new.verdict, "just begun" in new.found) == ("warning", True), "the FL server may refuse the client yet"
     ledger.write("unreachable", {"connection": "b", "bytes_out": 0, "reason": "refused"})
     ledger.write("continues", {"connection": "a", "bytes_out": 2_000_000})
     found = host.check_egress(file)
     assert (found.verdict, found.found) == ("ok", "1 open, 2.0 MB out when last counted")
     ledger.write("closed", {"connection": "a", "bytes_out": 2_000_000, "reason": "idle"})
     assert host.check_egress(file).found == "none is open; closed 0 s ago: idle"
+    ledger.write("unreachable", {"connection": "d", "reason": "[Errno -2] Name or service not known"})
+    assert "flip_fl_client_hosts" in host.check_egress(file).remedy
     ledger.write("opened", {"connection": "c", "bytes_out": 0})
     ledger.write("started")
     assert "did not dial" in host.check_egress(file).found, "what was open before a start is not"
     ledger.close()
+
+
+def test_a_connection_that_stays_is_a_good_one(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    opened = datetime.now(UTC) - host.SETTLED_AFTER
+    line = {"at": f"{opened.isoformat()[:23]}Z", "event": "opened", "connection": "a", "bytes_out": 0}
+    file.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    assert host.check_egress(file).verdict == "ok"
 
 
 def test_of_a_long_ledger_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +206,7 @@ def test_a_hub_that_cannot_be_reached_is_a_fault(kit: Path) -> None:
     about["header"]["hub_api_url"] = "https://127.0.0.1:1/api"
     (kit / "kit.json").write_text(json.dumps(about))
     parse(host.Installed, (kit / "kit.json").read_bytes(), "kit.json")
-    assert verdicts(host.check_link(kit, kit / "none", []))["hub"] == "fault"
+    assert verdicts(host.check_link(kit.parent, []))["hub"] == "fault"
 
 
 def test_published_ports_show_their_certificates(tls_server: tuple[int, Path]) -> None:

@@ -26,7 +26,8 @@ def flip_variable_errors(values, specs):
         kind = known[name].get("type", "str")
         wrong = not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "bool")
         if wrong:
-            errors.append(f"{name}: {value!r} is not of type {kind}")
+            shown = "its value (not shown: a secret)" if known[name].get("no_log") else repr(value)
+            errors.append(f"{name}: {shown} is not of type {kind}")
     return errors
 
 

@@ -1,8 +1,10 @@
 """What a host must have before FLIP is put on it, each as one row of a table. Only reads; standard library only."""
 
 import base64
+import datetime
 import email.utils
 import http.client
+import json
 import re
 import shutil
 import socket
@@ -16,7 +18,10 @@ from pathlib import Path
 
 TIMEOUT = 10.0
 GIB = 1024**3
-INSTALLED_SHARE = 0.1  # of the disk a new host needs, what one that serves already must still have free
+BEGUN = "/opt/flip/config"  # role flip_base makes it
+INSTALLED_SHARE = 0.1  # of the disk a new host needs, what one that was begun must still have free
+WIDTH = 60  # of what was found, in the table
+WITHOUT_COMPOSE = ("debian", "12")  # its archive has version 1 only
 LISTENING = "0A"  # the state of a listening socket in /proc/net/tcp
 
 
@@ -25,11 +30,16 @@ def row(check, ok, found, needed, remedy):
     return {"check": check, "ok": ok, "found": found, "needed": needed, "remedy": "" if ok else remedy}
 
 
-def operating_system(supported, os_release="/etc/os-release"):
-    """`supported` maps a distribution's ID to its VERSION_IDs."""
+def system(os_release):
+    """A distribution's ID and VERSION_ID."""
     lines = Path(os_release).read_text(encoding="utf-8").splitlines()
     facts = {name: value.strip().strip('"') for name, _, value in (line.partition("=") for line in lines) if value}
-    name, version = facts.get("ID", "unknown"), facts.get("VERSION_ID", "unknown")
+    return facts.get("ID", "unknown"), facts.get("VERSION_ID", "unknown")
+
+
+def operating_system(supported, os_release="/etc/os-release"):
+    """`supported` maps a distribution's ID to its VERSION_IDs."""
+    name, version = system(os_release)
     needed = ", ".join(f"{distribution} {' or '.join(versions)}" for distribution, versions in supported.items())
     return row("operating system", version in supported.get(name, []), f"{name} {version}", needed, f"install {needed}")
 
@@ -38,6 +48,27 @@ def systemd(marker="/run/systemd/system"):
     """FLIP's services are systemd units."""
     ok = Path(marker).is_dir()
     return row("systemd", ok, "running" if ok else "not running", "running", "boot the host with systemd as its init")
+
+
+def compose(brought, os_release="/etc/os-release", program="docker"):
+    """Compose 2 is there, or the distribution has it, or the inventory brings it."""
+    try:
+        command = [program, "compose", "version", "--short"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        there = done.stdout.strip().removeprefix("v")
+    except (OSError, subprocess.SubprocessError):
+        there = ""  # no engine, or one that knows no such command
+    missing = system(os_release) == WITHOUT_COMPOSE and not brought and there.partition(".")[0] in ("", "1")
+    found = there or ("none, and none to be had" if missing else "comes with the playbook")
+    remedy = "name the package docker-compose of Debian 13 in flip_docker_deb_files, or install docker-compose-plugin"
+    return row("Compose", not missing, found, "2 or newer", remedy)
+
+
+def files(wanted):
+    """What the inventory says lies on this host: a row for each path."""
+    remedy = "put it on the host, or correct its name in the inventory"
+    there = {path: Path(path).exists() for path in wanted}
+    return [row(path, ok, "there" if ok else "not there", "there", remedy) for path, ok in there.items()]
 
 
 def disk(needs, usage=shutil.disk_usage):
@@ -55,6 +86,7 @@ def disk(needs, usage=shutil.disk_usage):
         free = usage(entry["at"]).free / GIB
         names = " and ".join(entry["folders"])
         remedy = f"free {entry['gib'] - free:.0f} GiB more, or mount a larger file system at {names}"
+        remedy += "; flip_preflight_disk_gib says how much is asked for"
         rows.append(
             row(f"disk: {names}", free >= entry["gib"], f"{free:.0f} GiB free", f"{entry['gib']:g} GiB", remedy)
         )
@@ -89,15 +121,9 @@ def _version(text):
     return tuple(int(part) for part in str(text).split("."))
 
 
-def active(unit):
-    """Whether a systemd unit runs."""
-    command = ["systemctl", "is-active", "--quiet", unit]
-    return subprocess.run(command, check=False, timeout=30).returncode == 0
-
-
-def ports(wanted):
-    """TCP ports nobody listens on."""
-    taken = listening()
+def ports(wanted, program="docker"):
+    """TCP ports nobody listens on but FLIP itself, which an earlier run may have left serving."""
+    taken = {port for port in listening() & set(wanted) if not published(port, program)}
     return [
         row(
             f"port {port}",
@@ -108,6 +134,16 @@ def ports(wanted):
         )
         for port in wanted
     ]
+
+
+def published(port, program="docker"):
+    """Whether a container of FLIP's offers it."""
+    command = [program, "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False  # no engine, so no container
+    return any(name.startswith("flip-") for name in done.stdout.split())
 
 
 def listening(tables=("/proc/net/tcp", "/proc/net/tcp6")):
@@ -139,7 +175,7 @@ def hub_api(url, ca, proxy=""):
     """
     remedy = _way_out(endpoint(url), proxy)
     try:
-        _get(url, ssl.create_default_context(cadata=ca or None), proxy)
+        _get(url, _trusting(ca), proxy)
     except (ssl.SSLError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLError):
@@ -165,6 +201,13 @@ def clock(url, seconds, proxy=""):
         return row("clock", False, f"the hub's clock cannot be read: {error}", needed, "make the hub's API reachable")
     remedy = "set the clock (`timedatectl set-ntp true`) and let the host reach an NTP server"
     return row("clock", abs(skew) <= seconds, f"{skew:+.0f} s", needed, remedy)
+
+
+def _trusting(ca):
+    """As FLIP's services trust: Python 3.13, which a host may have, wants more of an authority than many have."""
+    context = ssl.create_default_context(cadata=ca or None)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _get(url, context, proxy):
@@ -215,10 +258,33 @@ def _connect(host, port, proxy):
     connection.close()
 
 
-def kit(path, present):
-    """The kit lies on the machine that runs the playbook; whether it is valid is asked when it is opened."""
+def kit(path, header, opened="/opt/flip/kit/kit.json"):
+    """The trust's kit lies on the machine that runs the playbook, and may be opened or has been.
+
+    `header` is what flip_kit_header says of it, or empty where there is no such file.
+    """
     remedy = "have a hub's ADMIN run `flipctl trust onboard NAME`, and name the file in flip_preflight_kit_file"
-    return row("kit", present, path or "not named", "a .flipkit file beside the playbook", remedy)
+    needed = "this trust's, valid"
+    if not header:
+        return row("kit", False, f"{path}: no such file" if path else "not named", needed, remedy)
+    if header["problem"]:
+        return row("kit", False, f"{path}: {header['problem']}", needed, remedy)
+    ends = datetime.datetime.fromisoformat(header["expires_at"].replace("Z", "+00:00"))
+    found = f"{header['trust_name']}, serial {header['serial']}, to be opened until {ends:%Y-%m-%d %H:%M}"
+    ok = ends > _now() or _key_id(opened) == header["key_id"]
+    return row("kit", ok, found, needed, "have a hub's ADMIN run `flipctl trust reissue NAME`")
+
+
+def _now():
+    return datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017 - Ubuntu 22.04 has Python 3.10
+
+
+def _key_id(opened):
+    """Of the kit that this host has opened."""
+    try:
+        return json.loads(Path(opened).read_text(encoding="utf-8"))["header"]["key_id"]
+    except (OSError, ValueError, KeyError):
+        return ""  # none; role flip_kit says what is wrong with one that cannot be read
 
 
 def endpoint(url):
@@ -228,23 +294,26 @@ def endpoint(url):
 
 
 def table(rows):
-    """The rows as lines of text, aligned."""
+    """The rows as lines of text, aligned; what is too long for that stands whole in the failure."""
     cells = [("", "check", "found", "needed")]
-    cells += [("ok" if entry["ok"] else "MISSING", entry["check"], entry["found"], entry["needed"]) for entry in rows]
+    for entry in rows:
+        found = entry["found"] if len(entry["found"]) <= WIDTH else f"{entry['found'][: WIDTH - 3]}..."
+        cells.append(("ok" if entry["ok"] else "MISSING", entry["check"], found, entry["needed"]))
     widths = [max(len(line[column]) for line in cells) for column in range(3)]
     return [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  {d}" for a, b, c, d in cells]
 
 
 def every(want):
     """All rows for the role's wishes (see the module's options)."""
-    # A host on which FLIP runs already holds its ports, and its data fills the disk that was asked for.
-    installed = active(want["unit"])
+    # What an earlier run brought fills the disk that was asked for.
+    installed = Path(BEGUN).is_dir()
     space = {folder: gib * INSTALLED_SHARE if installed else gib for folder, gib in want["disk_gib"].items()}
     rows = [operating_system(want["systems"]), systemd(), *disk(space), memory(want["memory_gib"])]
     if want["gpu"]:
         rows.append(gpu(want["gpu_driver"]))
-    if not installed:
-        rows += ports(want["ports"])
+    rows += [*ports(want["ports"]), compose(want["compose_file"])]
+    if not installed:  # what is loaded is needed once
+        rows += files(want["files"])
     return rows + (reach(want) if want["trust"] else [])
 
 
@@ -256,4 +325,4 @@ def reach(want):
         hosts = [urllib.parse.urlsplit(proxy).hostname]
     rows = [dns(host) for host in dict.fromkeys(hosts)]
     rows += [hub_api(want["hub_url"], want["hub_ca"], proxy), clock(want["hub_url"], want["clock_seconds"], proxy)]
-    return [*rows, fl_server(want["fl_server"], proxy), kit(want["kit_file"], want["kit_present"])]
+    return [*rows, fl_server(want["fl_server"], proxy), kit(want["kit_file"], want["kit"])]
