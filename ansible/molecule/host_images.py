@@ -1,10 +1,14 @@
 """Images that systemd hosts in containers are started from, and archives of the images they deploy."""
 
 import fcntl
+import hashlib
+import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -13,6 +17,48 @@ OTHERS = ("alloy", "grafana", "loki", "prometheus")
 # Of images that only an operator can build, or that come from other makers' registries.
 STAND_INS = {"xnat-web": ROOT / "tests/support/xnat_stand_in"} | {
     name: ROOT / "tests/support/observability_stand_ins" / name for name in OTHERS
+}
+
+
+class Distribution(NamedTuple):
+    """Where the packages of its suites come from, and debootstrap's script, since an older one lacks newer suites."""
+
+    keyring: str
+    keyring_package: str
+    mirror: str
+    components: str
+    script: str
+    pockets: tuple[str, ...] = ()
+
+
+class Suite(NamedTuple):
+    """What hosts are made of, and the packages of its engine and of Compose 2 where it has that."""
+
+    distribution: Distribution
+    engine: str
+
+
+KEYRINGS = Path("/usr/share/keyrings")
+DEBIAN = Distribution(
+    keyring="debian-archive-keyring.gpg",
+    keyring_package="debian-archive-keyring",
+    mirror="http://deb.debian.org/debian",
+    components="main",
+    script="sid",
+)
+UBUNTU = Distribution(
+    keyring="ubuntu-archive-keyring.gpg",
+    keyring_package="ubuntu-keyring (on Debian 12: sh ansible/molecule/debian13_packages.sh ubuntu-keyring)",
+    mirror="http://archive.ubuntu.com/ubuntu",
+    components="main,universe",  # Docker is in universe
+    script="gutsy",
+    pockets=("updates", "security"),  # Compose 2 came to Ubuntu 22.04 as an update
+)
+SUITES = {
+    "bookworm": Suite(DEBIAN, "docker.io"),
+    "trixie": Suite(DEBIAN, "docker.io docker-cli docker-compose"),
+    "jammy": Suite(UBUNTU, "docker.io docker-compose-v2"),
+    "noble": Suite(UBUNTU, "docker.io docker-compose-v2"),
 }
 
 
@@ -39,20 +85,43 @@ def image_id(tag: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
+def made_by_this(tag: str) -> bool:
+    """Whether a host's image is there, and of the script as it is now."""
+    wanted = hashlib.sha256((HERE / "host_image.sh").read_bytes()).hexdigest()
+    command = ("docker", "image", "inspect", "--format", '{{index .Config.Labels "flip.molecule.made-by"}}', tag)
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == wanted
+
+
 def bare_host(suite: str) -> str:
-    """The image of a bare systemd host; made if it is not there, which needs root and debootstrap."""
+    """The image of a bare systemd host; made if it is not there, or of an older script.
+
+    Making one needs root, debootstrap and the suite's keyring.
+
+    Raises:
+        StepError: one of these is missing.
+    """
     tag = f"flip-molecule-host:{suite}"
-    if not image_id(tag):
-        run("sh", "host_image.sh", suite, tag)
+    if made_by_this(tag):
+        return tag
+    there = SUITES[suite].distribution
+    keyring = KEYRINGS / there.keyring
+    if os.geteuid() != 0:
+        raise StepError(f"making {tag} needs root: run it with sudo")
+    if shutil.which("debootstrap") is None:
+        raise StepError(f"making {tag} needs debootstrap: apt-get install debootstrap")
+    if not keyring.exists():
+        raise StepError(f"making {tag} needs {keyring}: install the package {there.keyring_package}")
+    place = (str(keyring), there.mirror, there.components, there.script, *there.pockets)
+    run("sh", "host_image.sh", suite, tag, *place)
     return tag
 
 
 def engine_host(suite: str) -> str:
     """The same host with Docker and Compose 2 in it, for scenarios of what runs on an engine."""
     tag = f"flip-molecule-engine:{suite}"
-    if not image_id(tag):
-        arguments = [f"--build-arg=HOST={bare_host(suite)}", f"--build-arg=SUITE={suite}", "--file=engine.Dockerfile"]
-        run("docker", "build", "--quiet", f"--tag={tag}", *arguments, ".")
+    if not made_by_this(tag):
+        arguments = (f"--build-arg=HOST={bare_host(suite)}", f"--build-arg=ENGINE={SUITES[suite].engine}")
+        run("docker", "build", "--quiet", f"--tag={tag}", *arguments, "--file=engine.Dockerfile", ".")
     return tag
 
 

@@ -2,7 +2,7 @@
 
     python3 ansible/molecule/run.py                              # everything
     python3 ansible/molecule/run.py flip_docker/existing         # one scenario; flip_docker alone: all of that role
-    python3 ansible/molecule/run.py --suite trixie flip_base     # on Debian 13
+    python3 ansible/molecule/run.py --suite noble flip_base      # on Ubuntu 24.04
 
 What each scenario prints is in .flip/hosts/; the end of a step that failed is shown. Needs Docker, root with
 debootstrap where the host image is not there yet, and this checkout's images for the roles that deploy them. Standard
@@ -18,12 +18,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from host_images import ROOT, StepError, bare_host, engine_host, named_in, release, run, saved
+from host_images import ROOT, SUITES, StepError, bare_host, engine_host, named_in, release, run, saved
 
 ANSIBLE = ROOT / "ansible"
 VENV = ROOT / ".venv-hosts"
 PINS = ANSIBLE / "requirements.txt"
-SUITES = ("bookworm", "trixie")
 LOGS = ROOT / ".flip" / "hosts"
 SHOWN_LINES = 60
 STEP_FAILED = "Executed: Failed"  # what Molecule says of a step before it cleans up
@@ -89,6 +88,8 @@ def play_all(todo: list[tuple[Path, str]], suite: str, jobs: int) -> bool:
     images = named_in([role / f"molecule/{scenario}/molecule.yml" for role, scenario in todo])
     variables = environment(
         ANSIBLE_ROLES_PATH=str(ANSIBLE / "roles"),
+        ANSIBLE_LIBRARY=str(ANSIBLE / "library"),
+        ANSIBLE_MODULE_UTILS=str(ANSIBLE / "module_utils"),
         FLIP_MOLECULE=str(ANSIBLE / "molecule"),
         FLIP_HOST_IMAGE=bare_host(suite),
         FLIP_ENGINE_IMAGE=engine_host(suite),
@@ -97,6 +98,8 @@ def play_all(todo: list[tuple[Path, str]], suite: str, jobs: int) -> bool:
     )
     logs = LOGS / suite
     logs.mkdir(parents=True, exist_ok=True)
+    # Those that deploy the most take longest: they come first, so that none runs alone in the end.
+    todo = sorted(todo, key=lambda one: -len(named_in([one[0] / f"molecule/{one[1]}/molecule.yml"])))
     begun = time.monotonic()
     with ThreadPoolExecutor(jobs) as pool:
         runs = [pool.submit(play, role, name, logs / f"{role.name}-{name}.log", variables) for role, name in todo]
@@ -109,7 +112,7 @@ def main() -> int:
     """Runs it all; the last line says how many passed and how long it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("only", nargs="*", metavar="ROLE[/SCENARIO]")
-    parser.add_argument("--suite", choices=SUITES, default=SUITES[0])
+    parser.add_argument("--suite", choices=SUITES, default="bookworm")
     parser.add_argument(
         "--jobs", type=int, choices=range(1, 9), default=2, help="scenarios at once (default: %(default)s)"
     )

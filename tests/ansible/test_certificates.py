@@ -1,5 +1,6 @@
 """Certificates of a hub's host: made once, renewed when they must be, the operator's looked at before use."""
 
+import shutil
 import ssl
 import stat
 from pathlib import Path
@@ -126,3 +127,16 @@ def test_an_operators_that_has_ended_is_refused(tmp_path: Path) -> None:
     ended = certificates.Own(files.cert.read_text(), files.key.read_text())
     with pytest.raises(certificates.CertificateError, match="ended on "):
         ended.check(["hub.example.org"])
+
+
+def test_an_openssl_that_fails_where_a_name_does_not_match_is_understood(
+    own: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As version 3.5 of Debian 13 does."""
+    newer = tmp_path / "openssl"
+    newer.write_text(f'#!/bin/sh\nsaid=$({shutil.which("openssl")} "$@")\necho "$said"\n! echo "$said" | grep -q NOT\n')
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    own.check(["hub.example.org"])
+    with pytest.raises(certificates.CertificateError, match=r"is not for fl\.example\.org"):
+        own.check(["fl.example.org"])

@@ -9,6 +9,9 @@ from ansible_tree import ROLES, ROOT, options, parsed, python
 INVENTORIES = sorted((ROOT / "inventories").iterdir())
 SPECS = [parsed(role / "meta" / "argument_specs.yml") for role in ROLES]
 PLAYS = [play for file in sorted((ROOT / "ansible").glob("site_*.yml")) for play in parsed(file)]
+SECRETS = sorted(
+    (name, option["type"]) for role in ROLES for name, option in options(role).items() if option.get("no_log")
+)
 errors = python("flip_preflight", "filter_plugins/flip_variables.py").flip_variable_errors
 
 every_inventory = pytest.mark.parametrize("inventory", INVENTORIES, ids=lambda path: path.name)
@@ -91,3 +94,17 @@ def test_a_mistyped_name_is_refused_with_the_one_that_was_meant() -> None:
 def test_a_value_of_another_type_is_refused(name: str, value: object) -> None:
     (error,) = errors({name: value}, SPECS)
     assert error.startswith(f"{name}: {value!r} is not of type ")
+
+
+@pytest.mark.parametrize(("name", "kind"), SECRETS)
+def test_a_secret_of_another_type_is_refused_and_not_shown(name: str, kind: str) -> None:
+    value = 123456789012 if kind == "str" else "PASSWORD=123456789012"
+    assert errors({name: value}, SPECS) == [f"{name}: its value (not shown: a secret) is not of type {kind}"]
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_what_belongs_into_a_vault_is_a_secret(role: Path) -> None:
+    for name, option in options(role).items():
+        # A path is none: the file behind it may be.
+        if "vault" in option["description"] and option["type"] != "path":
+            assert option.get("no_log"), f"{name}: say no_log: true in its specification"

@@ -1,13 +1,15 @@
-"""flip_service's folders and files on a real disk: brought to what is wanted, whatever was there."""
+"""Folders and files that roles bring on a real disk: brought to what is wanted, whatever was there."""
 
+import grp
 import os
+import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_tree import python
+from ansible_tree import ROOT, imported
 
-tree = python("flip_service", "module_utils/flip_tree.py")
+tree = imported(ROOT / "ansible/module_utils/flip_tree.py")
 
 
 def _place(path: Path, mode: str, **more: str) -> dict[str, Any]:
@@ -148,3 +150,20 @@ def test_what_is_in_the_way_is_named_and_kept(wanted: dict[str, Any], tmp_path: 
     with pytest.raises(tree.TreeError, match=f"{path} is in the way"):
         _bring(wanted)
     assert os.path.lexists(path)
+
+
+def test_owners_by_name(wanted: dict[str, Any]) -> None:
+    user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    named = [{**place, "owner": user, "group": group} for place in wanted["folders"]]
+    tree.bring(named, [], [], change=True)
+    assert tree.bring(wanted["folders"], [], [], change=False) == [], "the same as by number"
+    for kind in ("owner", "group"):
+        with pytest.raises(tree.TreeError, match=f"no {kind} nobody-here"):
+            tree.bring([{**named[0], kind: "nobody-here"}], [], [], change=False)
+
+
+@pytest.mark.parametrize("mode", ["457", "u=rwx", "", "0889"])
+def test_a_mode_that_is_none_makes_nothing(mode: str, tmp_path: Path) -> None:
+    with pytest.raises(tree.TreeError, match="four octal digits"):
+        tree.bring([_place(tmp_path / "new", mode)], [], [], change=True)
+    assert not (tmp_path / "new").exists()

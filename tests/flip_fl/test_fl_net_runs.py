@@ -1,6 +1,7 @@
 """Jobs on a real net: Flower's own processes, TLS, node keys, and what happens when parts of it die."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -230,7 +231,8 @@ def test_a_killed_supernode_fails_the_round_and_comes_back(
     net.processes("Trust_B", "flip_fl.flower.supernode")[0].kill()
     state = net.ended(spec.job_id, 60)
     assert state.status is JobStatus.FAILED
-    assert "(Trust_B: MESSAGE_UNAVAILABLE)" in state.reason
+    # The SuperNode is missed before its message is, where it comes back slowly.
+    assert re.search(r"\(Trust_B: (MESSAGE|NODE)_UNAVAILABLE\)", state.reason)
     until("the site is back", lambda: net.online("Trust_A", "Trust_B"))
     until("no app is left", lambda: not net.processes("Trust_B", CLIENT_APP_MODULE), 30)
 

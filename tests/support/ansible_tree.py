@@ -11,6 +11,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 Promtool = Callable[..., str]
 """Runs promtool with these arguments, and `text` on its standard input; its words, once it is content."""
+Library = Callable[[str, str], ModuleType]
+"""A module of a role's library, by role and name."""
 ROLES = sorted((ROOT / "ansible" / "roles").iterdir())
 
 
@@ -27,7 +29,11 @@ def options(role: Path) -> dict[str, Any]:
 
 def python(role: str, path: str) -> ModuleType:
     """A Python file of a role, imported."""
-    file = ROOT / "ansible" / "roles" / role / path
+    return imported(ROOT / "ansible" / "roles" / role / path)
+
+
+def imported(file: Path) -> ModuleType:
+    """A Python file, imported."""
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None
     assert spec.loader is not None

@@ -23,6 +23,7 @@ from flip_common.wire import (
 from flip_trust.api.backoff import Backoff
 
 PROJECT = uuid4()
+ORDER = ["POST /cohort/accessions", "POST /imports"]
 QUERY = CohortQueryPayload(query_id=uuid4(), project_id=PROJECT, query="SELECT person_id FROM omop.person")
 
 
@@ -40,9 +41,9 @@ async def test_cohort_tasks_go_to_data_access(hub, site, start) -> None:
 async def test_imaging_tasks_answer_disclosed_counts_only(hub, site, start) -> None:
     await start(TASK_CONCURRENCY="1")
     for task_type, payload, calls in (
-        (TaskType.CREATE_IMAGING, CreateImagingPayload, ["POST /cohort/accessions", "POST /imports"]),
+        (TaskType.CREATE_IMAGING, CreateImagingPayload, ORDER),
         (TaskType.GET_IMAGING_STATUS, ImagingStatusPayload, [f"GET /imports/{PROJECT}"]),
-        (TaskType.REIMPORT_STUDIES, ReimportStudiesPayload, [f"POST /imports/{PROJECT}/retry"]),
+        (TaskType.REIMPORT_STUDIES, ReimportStudiesPayload, [*ORDER, f"POST /imports/{PROJECT}/retry"]),
     ):
         site.finished.clear()
         result = await hub.opened(hub.add(task_type, payload(project_id=PROJECT)))

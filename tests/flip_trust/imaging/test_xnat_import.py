@@ -287,3 +287,35 @@ async def test_a_label_is_found_after_the_roles_own_anonymisation(
         with zipfile.ZipFile(io.BytesIO((await service.files(PROJECT, "A1")).content)) as packed:
             packed.extractall(tmp_path / "out")
     np.testing.assert_array_equal(world_values(tmp_path / "out/label_2.nii.gz", phantom), labels)
+
+
+@pytest.mark.parametrize("attempts", [2, 50], ids=["after its import was given up", "while it is still being tried"])
+async def test_an_xnat_that_goes_away_in_mid_import_and_comes_back(
+    xnat: Any, service_of: Any, make: Any, source: Path, attempts: int
+) -> None:
+    make.series(source, "A1", slices=3)
+    xnat.stand_in.dimse.wake = lambda: None  # what is ordered waits
+    async with service_of(**xnat.settings(), import_attempts=attempts) as service:
+        await service.client.post("/imports", json={"project_id": str(PROJECT), "accessions": ["A1"]})
+        while not xnat.stand_in.state.document["queue"]:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(xnat.stand_in.stop)
+        if attempts == 2:
+            study = (await service.done(PROJECT))["A1"]
+            assert (study["state"], study["attempts"]) == ("FAILED", 2)
+            assert study["reason"] == f"XNAT at {xnat.stand_in.url} does not answer (ConnectError)"
+        else:
+            while (study := await _study(service))["attempts"] < 3:
+                assert study["state"] == "IMPORTING", study
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(xnat.come_back)
+        if attempts == 2:
+            await service.client.post(f"/imports/{PROJECT}/retry")
+        study = (await service.done(PROJECT))["A1"]
+        assert (study["state"], study["reason"], study["images"]) == ("IMPORTED", "", 3)
+    # The order that it had taken was not placed again.
+    assert "POST /xapi/dqr/import" not in xnat.asked
+
+
+async def _study(service: Any) -> Any:
+    return (await service.client.get(f"/imports/{PROJECT}")).json()["studies"][0]

@@ -40,14 +40,15 @@ class Dimse:
         for row in [item for item in self._state.document["prearchive"] if item["status"] == "RECEIVING"]:
             self._archive.build(row)
         self.listen()
+        self._wake.set()  # for orders that waited when it was stopped
         self._worker.start()
 
     def stop(self) -> None:
         self._stopped.set()
         self._wake.set()
         self._worker.join()
-        for server in self._receivers.values():
-            server.shutdown()
+        while self._receivers:
+            self._receivers.popitem()[1].shutdown()
 
     def listen(self) -> None:
         """Receivers listen as they are configured now."""

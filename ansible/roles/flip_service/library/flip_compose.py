@@ -2,6 +2,7 @@
 """Makes a Compose project run as its file says, and touches nothing when it does already."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -21,6 +22,8 @@ author: FLIP
 """
 MARK = "org.flip.wanted"
 LOG_LINES = "15"
+# What Docker says where the unit's own `docker compose up`, which brings the same, is at work at this moment.
+AT_WORK = re.compile("is already in progress|is already in use by container|No such container")
 
 
 class Project:
@@ -95,20 +98,23 @@ class Project:
 
     def unwell(self):
         """Containers that are not ready yet. One that Docker has not looked at is asked by its own health check."""
-        found = []
-        for there in self.present().values():
-            well = there["state"] == "running" and there["health"] in ("none", "healthy")
-            if there["state"] == "running" and there["health"] == "starting" and there["test"][0] == "CMD":
-                # Docker's first look is one whole interval away.
-                well = self.module.run_command(["docker", "exec", there["name"], *there["test"][1:]])[0] == 0
-            if not well:
-                found.append(there)
-        return found
+        return [there for there in self.unproven() if not self.says_it_is_well(there)]
+
+    def says_it_is_well(self, there):
+        """What a container's own health check says before Docker's first look, which is one whole interval away."""
+        if there["state"] != "running" or there["health"] != "starting" or there["test"][0] != "CMD":
+            return False
+        return self.module.run_command(["docker", "exec", there["name"], *there["test"][1:]])[0] == 0
+
+    def unproven(self):
+        """Containers that Docker itself has not found well."""
+        present = self.present().values()
+        return [there for there in present if there["state"] != "running" or there["health"] not in ("none", "healthy")]
 
     def complaint(self):
-        """State and last words of each container that is not well."""
+        """State and last words of each container that may be the reason: one that keeps ending is well in between."""
         said = []
-        for there in self.unwell():
+        for there in self.unproven():
             _, out, error = self.module.run_command(["docker", "logs", "--tail", LOG_LINES, there["name"]])
             state = f"{there['name']} is {there['state']}, health {there['health']}"
             said.append(f"{state}; its log ends:\n{out}{error}".rstrip())
@@ -117,11 +123,16 @@ class Project:
     def up(self):
         """Starts what is missing, makes anew what differs, removes what is left over; waits until all are ready."""
         command = ["docker", "compose", "--project-name", self.name, "--file", self.file, "up", "--detach"]
-        status, _, error = self.module.run_command([*command, "--remove-orphans", "--pull", "never"])
-        if status:  # a container that others wait for is not well, or one could not be made at all
-            self.fail("could not be started", error)
         seconds = self.module.params["wait_seconds"]
         deadline = time.monotonic() + seconds
+        while True:
+            status, _, error = self.module.run_command([*command, "--remove-orphans", "--pull", "never"])
+            if not status:
+                break
+            if not AT_WORK.search(error) or time.monotonic() > deadline:
+                # A container that others wait for is not well, or one could not be made at all.
+                self.fail("could not be started", error)
+            time.sleep(1)
         while self.unwell():
             if time.monotonic() > deadline:
                 self.fail(f"did not come up within {seconds} s")

@@ -3,6 +3,7 @@
 
 import ipaddress
 import json
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -19,6 +20,8 @@ options:
   subnet: {description: Its IPv4 subnet., type: str, required: true}
 author: FLIP
 """
+
+READY_SECONDS = 30
 
 
 def docker(module, *arguments):
@@ -73,6 +76,18 @@ def join(module):
     return True
 
 
+def manages(module):
+    """Waits until this host manages its Swarm: just made, it does not yet. Ends the module where it never does."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        status, _, error = module.run_command(["docker", "node", "ls"])
+        if not status:
+            return
+        if time.monotonic() > deadline:
+            module.fail_json(msg=f"this host does not manage its Swarm after {READY_SECONDS} s: {error.strip()}")
+        time.sleep(0.5)
+
+
 def connect(module):
     """Whether the network had to be made."""
     name, subnet = module.params["network"], module.params["subnet"]
@@ -106,6 +121,8 @@ def main():
     if module.check_mode and not module.get_bin_path("docker"):
         module.exit_json(changed=True)  # a bare host
     made = join(module)
+    if not (made and module.check_mode):
+        manages(module)
     # Without a Swarm there are no overlay networks to look at.
     connected = True if made and module.check_mode else connect(module)
     module.exit_json(changed=made or connected)

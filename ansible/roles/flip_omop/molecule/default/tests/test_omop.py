@@ -26,7 +26,7 @@ def test_it_runs_confined_on_the_data_network_alone(host):
     assert shown["State"]["Health"]["Status"] == "healthy"
     assert list(shown["NetworkSettings"]["Networks"]) == ["flip-data"]
     assert "omop-db" in shown["NetworkSettings"]["Networks"]["flip-data"]["Aliases"]
-    assert shown["NetworkSettings"]["Ports"] == {"5432/tcp": None}, "not published"
+    assert not any(shown["NetworkSettings"]["Ports"].values()), "not published"
     assert shown["HostConfig"]["ShmSize"] == 1 << 30
 
 

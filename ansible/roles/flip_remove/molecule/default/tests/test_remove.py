@@ -14,10 +14,16 @@ def test_no_unit_file_or_program_is_left(host):
 
 
 def test_no_container_network_or_image_is_left(host):
-    assert host.check_output("docker ps --all --format '{{.Names}}'") == "theirs"
+    running = host.check_output("docker ps --format '{{.Names}}'").split()
+    assert sorted(name.split(".")[0] for name in running) == ["theirs", "theirs"]
     networks = host.check_output("docker network ls --format '{{.Name}}'").split()
-    assert sorted(networks) == ["bridge", "host", "none", "theirs"]
+    assert sorted(networks) == ["bridge", "docker_gwbridge", "host", "ingress", "none", "theirs"]
     assert host.check_output("docker image ls --format '{{.Repository}}'") == "theirs"
+
+
+def test_no_stack_or_secret_is_left_in_the_operators_swarm(host):
+    assert host.check_output("docker service ls --format '{{.Name}} {{.Replicas}}'") == "theirs 1/1"
+    assert host.check_output("docker secret ls --format '{{.Name}}'") == "theirs"
 
 
 def test_the_firewalls_table_is_gone(host):
