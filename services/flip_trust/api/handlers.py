@@ -68,21 +68,26 @@ class Handlers:
 
     async def _create_imaging(self, payload: CreateImagingPayload) -> ImagingResult:
         """Starts the import and returns at once: `get_imaging_status` tells how it goes on."""
-        project = AccessionsRequest(project_id=payload.project_id)
-        cohort = await self._data.call("POST", "cohort/accessions", Accessions, project)
-        if cohort.project_id != payload.project_id:
-            raise failure("service_answer_invalid", "data-access-api answered for another project")
-        order = CreateImports(project_id=cohort.project_id, accessions=cohort.accessions)
-        imports = await self._imaging.call("POST", "imports", ProjectImports, order)
-        return self._disclosed(payload.project_id, imports)
+        return self._disclosed(payload.project_id, await self._order(payload.project_id))
 
     async def _imaging_status(self, payload: ImagingStatusPayload) -> ImagingResult:
         imports = await self._imaging.call("GET", f"imports/{payload.project_id}", ProjectImports)
         return self._disclosed(payload.project_id, imports)
 
     async def _reimport(self, payload: ReimportStudiesPayload) -> ImagingResult:
+        # A host that came from a backup without images does not know the studies any more: they are ordered anew.
+        await self._order(payload.project_id)
         imports = await self._imaging.call("POST", f"imports/{payload.project_id}/retry", ProjectImports)
         return self._disclosed(payload.project_id, imports)
+
+    async def _order(self, project_id: UUID) -> ProjectImports:
+        """Has those studies of the frozen cohort imported that the project does not have."""
+        project = AccessionsRequest(project_id=project_id)
+        cohort = await self._data.call("POST", "cohort/accessions", Accessions, project)
+        if cohort.project_id != project_id:
+            raise failure("service_answer_invalid", "data-access-api answered for another project")
+        order = CreateImports(project_id=cohort.project_id, accessions=cohort.accessions)
+        return await self._imaging.call("POST", "imports", ProjectImports, order)
 
     async def _delete_imaging(self, payload: DeleteImagingPayload) -> ImagingResult:
         await self._imaging.command("DELETE", f"imports/{payload.project_id}")
