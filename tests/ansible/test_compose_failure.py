@@ -1,5 +1,6 @@
 """flip_compose names the container that keeps the others from starting, whatever it does when it is asked."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -23,6 +24,8 @@ class Docker:
         raise Failed(msg)
 
     def run_command(self, command: list[str]) -> tuple[int, str, str]:
+        if command[0] == "systemctl":
+            return 0, "active\n", ""
         if "up" in command:
             return 1, "", "dependency failed to start: container is unhealthy"
         if command[1] == "ps":
@@ -52,7 +55,7 @@ def test_one_that_keeps_ending_is_named_with_its_log(library: Library) -> None:
 
 
 class Busy(Docker):
-    """While the unit makes the container anew, this `docker compose up` cannot; when that is done, all is well."""
+    """While Docker still makes the container anew, this `docker compose up` cannot; when that is done, all is well."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__()
@@ -67,7 +70,7 @@ class Busy(Docker):
         return super().run_command(command)
 
 
-def test_the_units_own_start_is_waited_for(library: Library) -> None:
+def test_what_docker_has_under_way_is_waited_for(library: Library) -> None:
     busy = Busy(
         ["Error response from daemon: removal of container a27 is already in progress", "No such container: b1"]
     )
@@ -75,3 +78,25 @@ def test_the_units_own_start_is_waited_for(library: Library) -> None:
     assert not busy.problems
     with pytest.raises(Failed, match="no space left"):
         library("flip_service", "flip_compose").Project(Busy(["no space left on device"])).up()
+
+
+class Starting(Busy):
+    """The unit is at its own `docker compose up`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems)
+        self.asked: list[str] = []
+
+    def run_command(self, command: list[str]) -> tuple[int, str, str]:
+        self.asked.append(" ".join(command[1:]))
+        return (0, "activating\n", "") if command[:2] == ["systemctl", "show"] else super().run_command(command)
+
+
+@pytest.mark.parametrize("problem", [[], ["no space left on device"]])
+def test_the_unit_starts_nothing_meanwhile(library: Library, problem: list[str]) -> None:
+    host = Starting(problem)
+    with pytest.raises(Failed) if problem else contextlib.nullcontext():
+        library("flip_service", "flip_compose").Project(host).up()
+    stopped, started = (host.asked.index(f"{verb} flip-fl-client.service") for verb in ("stop", "start --no-block"))
+    up = next(place for place, command in enumerate(host.asked) if " up " in command)
+    assert stopped < up < started

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Makes a Compose project run as its file says, and touches nothing when it does already."""
 
+import contextlib
 import json
 import re
 import time
@@ -22,7 +23,7 @@ author: FLIP
 """
 MARK = "org.flip.wanted"
 LOG_LINES = "15"
-# What Docker says where the unit's own `docker compose up`, which brings the same, is at work at this moment.
+# What Docker says while it still does what another `docker compose up` of this project, since ended, has asked for.
 AT_WORK = re.compile("is already in progress|is already in use by container|No such container")
 
 
@@ -122,21 +123,50 @@ class Project:
 
     def up(self):
         """Starts what is missing, makes anew what differs, removes what is left over; waits until all are ready."""
-        command = ["docker", "compose", "--project-name", self.name, "--file", self.file, "up", "--detach"]
         seconds = self.module.params["wait_seconds"]
         deadline = time.monotonic() + seconds
-        while True:
-            status, _, error = self.module.run_command([*command, "--remove-orphans", "--pull", "never"])
-            if not status:
-                break
-            if not AT_WORK.search(error) or time.monotonic() > deadline:
-                # A container that others wait for is not well, or one could not be made at all.
-                self.fail("could not be started", error)
-            time.sleep(1)
+        with self.without_the_unit():
+            self.apply(deadline)
         while self.unwell():
             if time.monotonic() > deadline:
                 self.fail(f"did not come up within {seconds} s")
             time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def without_the_unit(self):
+        """Keeps the unit from starting the project meanwhile: of two `up` at once, one undoes what the other does.
+
+        A unit waits until its containers are well, and begins again half a minute after it failed.
+        """
+        unit = f"{self.name}.service"
+        state = self.systemctl("show", "--property", "ActiveState", "--value", unit).strip()
+        if state != "activating":
+            yield
+            return
+        self.systemctl("stop", unit)  # its containers go on: they are stopped only once a unit has come up
+        try:
+            yield
+        finally:
+            self.systemctl("start", "--no-block", unit)
+
+    def systemctl(self, *arguments):
+        """Output of systemctl; ends the module where that fails."""
+        status, out, error = self.module.run_command(["systemctl", *arguments])
+        if status:
+            self.module.fail_json(msg=f"`systemctl {' '.join(arguments)}` failed: {error.strip() or out.strip()}")
+        return out
+
+    def apply(self, deadline):
+        """`docker compose up`, again while Docker has something under way."""
+        command = ["docker", "compose", "--project-name", self.name, "--file", self.file, "up", "--detach"]
+        while True:
+            status, _, error = self.module.run_command([*command, "--remove-orphans", "--pull", "never"])
+            if not status:
+                return
+            if not AT_WORK.search(error) or time.monotonic() > deadline:
+                # A container that others wait for is not well, or one could not be made at all.
+                self.fail("could not be started", error)
+            time.sleep(1)
 
     def fail(self, what, error=""):
         """Ends the module with what is known of the containers that are not well."""
