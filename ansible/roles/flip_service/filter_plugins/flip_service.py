@@ -11,6 +11,7 @@ CONFINED = {
     "tmpfs": ["/tmp"],  # noqa: S108 - the container's own, in memory
     "init": True,
     "restart": "unless-stopped",
+    "pull_policy": "never",  # an image that is not here must not be taken from a public registry, where others name it
 }
 
 

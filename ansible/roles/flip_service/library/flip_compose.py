@@ -158,9 +158,9 @@ class Project:
 
     def apply(self, deadline):
         """`docker compose up`, again while Docker has something under way."""
-        command = ["docker", "compose", "--project-name", self.name, "--file", self.file, "up", "--detach"]
+        command = ["docker", "compose", "--project-name", self.name, "--file", self.file, "up"]
         while True:
-            status, _, error = self.module.run_command([*command, "--remove-orphans", "--pull", "never"])
+            status, _, error = self.module.run_command([*command, "--detach", "--remove-orphans"])
             if not status:
                 return
             if not AT_WORK.search(error) or time.monotonic() > deadline:
