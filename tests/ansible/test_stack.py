@@ -76,3 +76,9 @@ def test_a_dead_service_is_named_with_its_error_and_its_log(stack_of: Any, web: 
         'flip-xnat_xnat-web: Failed 2 seconds ago "task: non-zero exit (1)"',
         "SEVERE: no database",
     ]
+
+
+def test_a_stack_that_differs_is_deployed_from_its_file_and_no_registry_is_asked(stack_of: Any) -> None:
+    docker = Docker("healthy")
+    stack_of(docker).deploy()
+    assert docker.calls == ["stack deploy --prune --resolve-image never --compose-file /x/stack.yml flip-xnat"]

@@ -84,17 +84,10 @@ class Stack:
         """Whether each service has one healthy container of its image."""
         return self.running() == {service: [(image, "healthy")] for service, image in images.items()}
 
-    def deploy(self, images):
-        """Brings the stack to what is wanted."""
-        marks = dict.fromkeys(self.services, self.module.params["mark"])
-        if self.there() != marks:
-            file = self.module.params["file"]
-            self.docker("stack", "deploy", "--prune", "--resolve-image", "never", "--compose-file", file, self.name)
-        else:
-            # An image was replaced under its tag, which a Swarm does not see. What is starting is left to start.
-            for service, found in self.running().items():
-                if service in images and any(image != images[service] for image, _ in found):
-                    self.docker("service", "update", "--force", "--detach", "--no-resolve-image", service)
+    def deploy(self):
+        """Brings the stack to what its file says."""
+        file = self.module.params["file"]
+        self.docker("stack", "deploy", "--prune", "--resolve-image", "never", "--compose-file", file, self.name)
 
     def wait(self, images):
         """Until each service is healthy; ends the module when that takes too long."""
@@ -157,7 +150,7 @@ def main():
     images = stack.images()
     changed = not stack.is_as_wanted(images)
     if changed and not module.check_mode:
-        stack.deploy(images)
+        stack.deploy()
         stack.wait(images)
     cleaned = stack.clean()
     module.exit_json(changed=changed or cleaned)

@@ -131,3 +131,7 @@ def test_data_are_the_containers_own(host):
 def test_it_starts_at_boot(host):
     assert host.service("flip-xnat").is_enabled
     assert host.service("flip-xnat").is_running
+
+
+def test_no_registry_was_asked_for_images_that_are_here(host):
+    assert host.run("journalctl --unit docker --no-pager --output cat --grep 'registry|pulling image'").stdout == ""
