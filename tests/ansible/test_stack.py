@@ -36,6 +36,7 @@ class Docker:
             "service inspect": lambda: json.dumps([_service(name) for name in command[3:]]),
             "service ps": lambda: 'Failed 2 seconds ago "task: non-zero exit (1)"',
             "service logs": lambda: "SEVERE: no database",
+            "stack deploy": lambda: "",
             "ps --quiet": lambda: "\n".join(name for name, health in self.health.items() if health),
         }.get(" ".join(command[1:3]), lambda: json.dumps([self._container(name) for name in command[2:]]))
         return 0, said(), ""

@@ -11,6 +11,13 @@ def test_docker_and_compose_are_there(host):
     assert host.run("docker compose version").rc == 0
 
 
+def test_images_are_left_to_containerd_where_the_engine_can(host):
+    version, driver = host.check_output("docker info --format '{{.ServerVersion}} {{json .DriverStatus}}'").split(
+        " ", 1
+    )
+    assert ("io.containerd.snapshotter" in driver) == (int(version.split(".")[0]) >= 26)
+
+
 def test_the_image_runs(host):
     done = host.run(f"docker run --rm --network none --entrypoint python {IMAGE} -c 'print(6 * 7)'")
     assert done.stdout == "42\n", done.stderr
