@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from flip_airlock import AirlockError
@@ -23,9 +22,10 @@ done
 export LC_ALL=C.UTF-8 PYTHONPATH={folder}/ansible/${{release##*/}}
 [ -d "$PYTHONPATH" ] || {{ echo "$PYTHONPATH is missing: python3 {folder}/flip-airlock.pyz ansible" >&2; exit 1; }}
 export ANSIBLE_CONFIG=$release/files/playbook/ansible/ansible.cfg
-exec python3 -m ansible playbook "$@"
+exec {python} -m ansible playbook "$@"
 """
-
+# The Python that runs Ansible on hosts of each supported suite. Ubuntu 22.04 has one beside its own, which is too old.
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13", "jammy": "3.11", "noble": "3.12"}
 
 APT = """# What apt takes packages from where APT_CONFIG names this file: the release that counts here, nothing else.
 APT::Sandbox::User "root";
@@ -48,19 +48,20 @@ def offer_packages(site: Site) -> bool:
     folder = site.folder / "apt"
     (folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (folder / "sources.list").write_text(SOURCE.format(packages=packages))
-    config = site.folder / "apt.conf"
-    config.write_text(APT.format(folder=site.folder))
-    environment = {**os.environ, "APT_CONFIG": str(config)}
-    done = subprocess.run(
-        ["apt-get", "-qq", "update"],  # noqa: S607 - by PATH
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise AirlockError(f"apt does not take the packages in {packages}: {done.stderr.strip()[-2000:]}")
+    (site.folder / "apt.conf").write_text(APT.format(folder=site.folder))
+    _apt_get(site, "update")
     return True
+
+
+def _apt_get(site: Site, *arguments: str) -> None:
+    """apt-get, with the release's packages alone."""
+    environment = {**os.environ, "APT_CONFIG": str(site.folder / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "-qq", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AirlockError(
+            f"apt-get {arguments[0]} with the packages of {site.folder}/current: {done.stderr.strip()[-2000:]}"
+        )
 
 
 def suite() -> str:
@@ -83,11 +84,12 @@ def install_ansible(site: Site) -> Path:
             f"release {site.current or '(none is loaded)'} brings no Ansible for {suite() or 'this system'}, but for: "
             f"{there}; load a bundle that does (pack --suite), or run the playbook from another machine"
         )
+    python = _python(site)
     if not target.is_dir():
         part = target.parent / ".part"
         shutil.rmtree(part, ignore_errors=True)
         pip = next(wheels.glob("pip-*.whl")) / "pip"
-        command = [sys.executable, str(pip), "install", "--quiet", "--no-index", "--no-cache-dir", "--no-compile"]
+        command = [python, str(pip), "install", "--quiet", "--no-index", "--no-cache-dir", "--no-compile"]
         command += ["--disable-pip-version-check", "--root-user-action=ignore"]
         command += ["--find-links", str(wheels), "--target", str(part), "ansible-core"]
         done = subprocess.run(
@@ -96,6 +98,16 @@ def install_ansible(site: Site) -> Path:
         if done.returncode:
             raise AirlockError(f"Ansible cannot be installed from {wheels}: {done.stderr.strip()[-2000:]}")
         part.rename(target)
-    program.write_text(LAUNCHER.format(folder=site.folder))
+    program.write_text(LAUNCHER.format(folder=site.folder, python=python))
     program.chmod(0o755)
     return program
+
+
+def _python(site: Site) -> str:
+    """The program that runs Ansible on this host; installed from the release's packages where it is missing."""
+    python = f"python{PYTHONS[suite()]}"
+    if shutil.which(python) is None:
+        if not offer_packages(site):
+            raise AirlockError(f"{python} is missing, and release {site.current} brings no packages for {suite()}")
+        _apt_get(site, "install", "--yes", "--no-install-recommends", python)
+    return python

@@ -123,8 +123,8 @@ def _host_files(
         wanted = [*playbook.packages(root, suite), *more]
         fetched = debian.fetch(suite, wanted, sources, work / "apt" / suite, say)
         found |= {f"apt/{suite}/{path.name}": path for path in fetched.iterdir()}
-        if made := playbook.wheels(root, suite, work / "wheels" / suite, say):
-            found |= {f"wheels/{suite}/{path.name}": path for path in made.iterdir()}
+        made = playbook.wheels(root, suite, work / "wheels" / suite, say)
+        found |= {f"wheels/{suite}/{path.name}": path for path in made.iterdir()}
     return found
 
 

@@ -5,6 +5,7 @@ no part, so that what is packed is enough for the barest host.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -27,33 +28,31 @@ class Suite:
     Attributes:
         keyring: what its lists are signed with, and the package that has it.
         sources: URL, suite and components of each of its parts.
-        python: version of its Python.
         elsewhere: packages that stand alone and that it lacks, by the suite that has them.
     """
 
     keyring: tuple[str, str]
     sources: tuple[tuple[str, str, str], ...]
-    python: str
     elsewhere: tuple[tuple[str, str], ...] = ()
 
 
-def _debian(name: str, python: str, *elsewhere: tuple[str, str]) -> Suite:
+def _debian(name: str, *elsewhere: tuple[str, str]) -> Suite:
     main, security = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
     sources = ((main, name, "main"), (main, f"{name}-updates", "main"), (security, f"{name}-security", "main"))
-    return Suite(("debian-archive-keyring.gpg", "debian-archive-keyring"), sources, python, elsewhere)
+    return Suite(("debian-archive-keyring.gpg", "debian-archive-keyring"), sources, elsewhere)
 
 
-def _ubuntu(name: str, python: str) -> Suite:
+def _ubuntu(name: str) -> Suite:
     url, parts = "http://archive.ubuntu.com/ubuntu", (name, f"{name}-updates", f"{name}-security")
     sources = tuple((url, part, "main universe") for part in parts)
-    return Suite(("ubuntu-archive-keyring.gpg", "ubuntu-keyring"), sources, python)
+    return Suite(("ubuntu-archive-keyring.gpg", "ubuntu-keyring"), sources)
 
 
 SUITES = {
-    "bookworm": _debian("bookworm", "3.11", ("docker-compose", "trixie")),
-    "trixie": _debian("trixie", "3.13"),
-    "jammy": _ubuntu("jammy", "3.10"),
-    "noble": _ubuntu("noble", "3.12"),
+    "bookworm": _debian("bookworm", ("docker-compose", "trixie")),
+    "trixie": _debian("trixie"),
+    "jammy": _ubuntu("jammy"),
+    "noble": _ubuntu("noble"),
 }
 
 
@@ -83,11 +82,13 @@ def fetch(name: str, packages: Sequence[str], more: Sequence[str], work: Path, s
     apt.run("install", "--download-only", "--no-install-recommends", "--yes", *wanted)
     for package, other in suite.elsewhere:
         if package in packages:
-            there = _Apt(work / other, SUITES[other], ())
-            there.run("download", package, folder=apt.archives)
+            _Apt(work / other, SUITES[other], ()).run("download", package, folder=apt.archives)
     for deb in apt.archives.glob("*.deb"):
         package, version, rest = deb.name.split("_")
         deb.rename(out / f"{package}_{version.rpartition('%3a')[2]}_{rest}")
+    there = {deb.name.split("_")[0] for deb in out.iterdir()}
+    if missing := sorted({re.split("[=/]", package)[0] for package in packages} - there):  # NAME=VERSION, NAME/SUITE
+        raise AirlockError(f"no package of {name} has the name {', '.join(missing)}: give the names of real packages")
     (out / "Packages").write_text(_run(["apt-ftparchive", "packages", "."], out, {}), encoding="utf-8")
     return out
 
@@ -104,7 +105,9 @@ class _Apt:
             path.mkdir(parents=True)
         (folder / "status").touch()
         lines = [f"deb [signed-by={keyring}] {url} {name} {parts}" for url, name, parts in suite.sources]
-        (folder / "sources.list").write_text("".join(f"{line}\n" for line in (*lines, *more)))
+        # Of a source on this machine (`file:`) apt would only note where the packages lie; `copy:` brings them.
+        lines += [re.sub(r"(?<=\s)file:", "copy:", line) for line in more]
+        (folder / "sources.list").write_text("".join(f"{line}\n" for line in lines))
         options = {
             "APT::Architecture": ARCHITECTURE,
             "APT::Sandbox::User": "root",

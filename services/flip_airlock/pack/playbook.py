@@ -10,10 +10,10 @@ import yaml
 from flip_airlock import AirlockError
 from flip_airlock.bundle import Say
 from flip_airlock.pack.debian import ALWAYS, SUITES
+from flip_airlock.provision import PYTHONS
 
 FOLDERS = ("ansible", "inventories", "LICENSE")
 NOT_FOR_SITES = re.compile(r"ansible/(molecule|federation)/|ansible/roles/[^/]+/molecule/|inventories/local/")
-LEAST_PYTHON = (3, 11)
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any")
 
 
@@ -42,19 +42,16 @@ def packages(root: Path, suite: str) -> list[str]:
     engines = yaml.safe_load((roles / "flip_docker/vars/main.yml").read_text())["_flip_docker_packages"]
     system = {"bookworm": "debian-12", "trixie": "debian-13", "jammy": "ubuntu-22.04", "noble": "ubuntu-24.04"}[suite]
     elsewhere = [name for name, _ in SUITES[suite].elsewhere]
-    return sorted({*ALWAYS, *base, *engines[system], *elsewhere})
+    return sorted({*ALWAYS, f"python{PYTHONS[suite]}", *base, *engines[system], *elsewhere})
 
 
-def wheels(root: Path, suite: str, work: Path, say: Say) -> Path | None:
-    """Ansible for a suite's Python, with pip to install it; None where that Python is too old for it.
+def wheels(root: Path, suite: str, work: Path, say: Say) -> Path:
+    """Ansible for a suite's Python, with pip to install it.
 
     Raises:
         AirlockError: pip cannot fetch it; the text is what it said.
     """
-    python = SUITES[suite].python
-    if tuple(map(int, python.split("."))) < LEAST_PYTHON:
-        say(f"{suite} has Python {python}, with which Ansible does not run; its hosts are provisioned from another")
-        return None
+    python = PYTHONS[suite]
     pins = (root / "ansible" / "requirements.txt").read_text().splitlines()
     core = next(line for line in pins if line.startswith("ansible-core=="))
     say(f"fetching {core} for Python {python}")

@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 IMAGE = f"flip/trust-api:{os.environ['FLIP_RELEASE']}"
 
 
@@ -23,8 +25,10 @@ def test_the_image_runs(host):
     assert done.stdout == "42\n", done.stderr
 
 
-def test_packages_came_from_the_bundle(host):
-    policy = host.run("APT_CONFIG=/opt/flip/airlock/apt.conf apt-cache policy docker.io").stdout
+@pytest.mark.parametrize("package", ["docker.io", "nvidia-container-toolkit"])
+def test_packages_came_from_the_bundle(host, package):
+    assert host.package(package).is_installed
+    policy = host.check_output("APT_CONFIG=/opt/flip/airlock/apt.conf apt-cache policy %s", package)
     assert "file:/opt/flip/airlock/current/files/apt/" in policy
     assert "http" not in policy
 
