@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -60,7 +59,6 @@ def main():
     status, out, error = module.run_command(command)
     if status:
         module.fail_json(msg=f"{bundle} was not loaded: {error.strip().splitlines()[-1] if error.strip() else out}")
-    keep(site / PROGRAM, program)  # now that the site has taken its release
     loaded = json.loads(out)
     changed = bool(loaded["blobs"] or loaded["images"]) or os.path.realpath(site / "current") != before
     module.exit_json(changed=changed, loaded=loaded)
@@ -82,14 +80,6 @@ def signed(module, sums, signature, trust):
     if status:
         said = (error or out).strip()
         module.fail_json(msg=f"{signature} is of nobody that {signers} trusts: {said}; nothing of the bundle was used")
-
-
-def keep(path, content):
-    """Writes the program, whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.chmod(file.name, 0o755)  # noqa: S103 - as every program
-    os.replace(file.name, path)
 
 
 if __name__ == "__main__":

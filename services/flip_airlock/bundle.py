@@ -87,6 +87,8 @@ def _small(path: Path, most: int) -> bytes:
 
 def read_proof(folder: Path) -> Proof:
     """The small files of a bundle, not checked yet."""
+    if gone := [name for name in (SUMS, SIGNATURE, MANIFEST) if not os.path.lexists(folder / name)]:
+        raise AirlockError(f"{folder} has no {', '.join(gone)}: it is no bundle, or that was lost; bring it again")
     return Proof(
         _small(folder / SUMS, MAX_SUMS),
         _small(folder / SIGNATURE, signature.MAX_BYTES),

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from flip_airlock import AirlockError, inspection, provision, signature, upkeep
-from flip_airlock.bundle import Signers, faults, open_bundle
+from flip_airlock.bundle import SUMS, Signers, faults, open_bundle
 from flip_airlock.site import FOLDER, Site
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (AirlockError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {error}{'; run it as root' if isinstance(error, PermissionError) else ''}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -52,6 +52,11 @@ def _print(document: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 def _signers(site: Site, given: Path | None) -> Signers:
     return Signers(given, site.signers.revoked) if given else site.signers
+
+
+def _not_into_a_bundle(out: Path) -> None:
+    if (out.parent / SUMS).exists():
+        raise AirlockError(f"{out} would lie in a bundle's folder, where nothing else may lie; name a place elsewhere")
 
 
 @app.command(epilog="Example: flipctl airlock verify /mnt/airlock/flip-1.2.0")
@@ -181,6 +186,7 @@ def inventory(
     """Write what this site holds, signed, to carry out: the next bundle brings only what is missing then."""
     with errors():
         site = Site(site_folder)
+        _not_into_a_bundle(out)
         out.write_bytes(site.inventory(name))
         key = site.key()
         signature.sign(out, key, signature.INVENTORY)
@@ -201,6 +207,7 @@ def receipt(
         site = Site(site_folder)
         chain = site.receipts.chain()
         if out:
+            _not_into_a_bundle(out)
             out.write_text(json.dumps({"receipts": chain}, indent=2) + "\n")
             signature.sign(out, site.key(), signature.RECEIPT)
     lines = [
@@ -222,14 +229,18 @@ def repair(
         site = Site(site_folder)
         damaged = upkeep.damaged(site, say)
         taken = upkeep.refill(site, bundle, say) if bundle and upkeep.lacking(site) else 0
-        laid = upkeep.mend(site)
+        laid, altered = upkeep.mend(site)
         lacking = sorted(upkeep.lacking(site))
-    document = {"damaged": sorted(damaged), "taken": taken, "laid_out": laid, "lacking": lacking}
-    text = (
-        f"{len(damaged)} damaged blobs removed, {taken} taken from the bundle, {len(lacking)} still lacking; files of "
-        f"{', '.join(laid) or 'no release'} laid out again"
-    )
-    _print(document, text, as_json=as_json)
+    document = {"damaged": sorted(damaged), "taken": taken, "laid_out": laid, "altered": altered, "lacking": lacking}
+    lines = {
+        f"{len(damaged)} damaged blobs removed": damaged,
+        f"{taken} blobs taken from the bundle": taken,
+        f"files of {', '.join(laid)} laid out again: some were not as they were signed": laid,
+        f"files of {', '.join(altered)} are not as they were signed, and what would mend them is lacking": altered,
+        f"{len(lacking)} blobs are lacking: name a bundle that brings them (repair BUNDLE)": lacking,
+    }
+    text = "\n".join(line for line, applies in lines.items() if applies)
+    _print(document, text or "all that is kept here is whole", as_json=as_json)
     if lacking:
         raise typer.Exit(1)
 

@@ -20,7 +20,7 @@ for given; do
   set -- "$@" "$given"
 done
 export LC_ALL=C.UTF-8 PYTHONPATH={folder}/ansible/${{release##*/}}
-[ -d "$PYTHONPATH" ] || {{ echo "$PYTHONPATH is missing: python3 {folder}/flip-airlock.pyz ansible" >&2; exit 1; }}
+[ -d "$PYTHONPATH" ] || python3 -I {folder}/flip-airlock.pyz ansible --site-folder {folder} >&2
 export ANSIBLE_CONFIG=$release/files/playbook/ansible/ansible.cfg
 exec {python} -m ansible playbook "$@"
 """
@@ -98,8 +98,10 @@ def install_ansible(site: Site) -> Path:
         if done.returncode:
             raise AirlockError(f"Ansible cannot be installed from {wheels}: {done.stderr.strip()[-2000:]}")
         part.rename(target)
-    program.write_text(LAUNCHER.format(folder=site.folder, python=python))
-    program.chmod(0o755)
+    part = program.with_name(".ansible-playbook")  # the one that is there may be what called this
+    part.write_text(LAUNCHER.format(folder=site.folder, python=python))
+    part.chmod(0o755)
+    part.rename(program)
     return program
 
 

@@ -94,7 +94,10 @@ class Receipts:
             except (ValueError, KeyError, TypeError):
                 holds = False
             if not holds or write(receipt) != text:
-                raise AirlockError(f"{path} does not follow on the receipt before it: one was changed or taken away")
+                raise AirlockError(
+                    f"{path} does not follow on the receipt before it: one of the two was changed, or one between them "
+                    f"taken away. Find out who did; then put {self.folder} aside as evidence, and another chain begins"
+                )
             before = hashlib.sha256(text).hexdigest()
             found.append(receipt)
         return found

@@ -33,7 +33,10 @@ def sign(file: Path, key: Path, namespace: str) -> Path:
     signature.unlink(missing_ok=True)
     done = _run("-Y", "sign", "-n", namespace, "-f", str(key), str(file))
     if done.returncode:
-        raise AirlockError(f"{file} cannot be signed with {key}: {done.stderr.decode(errors='replace').strip()}")
+        raise AirlockError(
+            f"{file} is written, but cannot be signed with {key}: {_said(done)}. When that is mended, sign it: "
+            f"ssh-keygen -Y sign -n {namespace} -f {key} {file}"
+        )
     return signature
 
 
@@ -59,7 +62,10 @@ def verify(content: bytes, signature: bytes, namespace: str, signers: Path, revo
     """
     for trusted in (signers, revoked):
         if trusted is not None and not trusted.is_file():
-            raise AirlockError(f"{trusted} is not there, so it cannot be known whose signature to trust")
+            raise AirlockError(
+                f"{trusted} is not there, so it cannot be known whose signature to trust: put it there, or, to check "
+                "alone, name another with --signers"
+            )
     if len(signature) > MAX_BYTES:
         raise AirlockError(f"the signature has {len(signature)} bytes; no more than {MAX_BYTES} are read")
     with tempfile.NamedTemporaryFile(prefix="flip-airlock-") as file:
@@ -69,11 +75,10 @@ def verify(content: bytes, signature: bytes, namespace: str, signers: Path, revo
         if found.returncode:
             raise AirlockError(f"the signature is of no key in {signers}: {_said(found)}")
         principal = found.stdout.decode().splitlines()[0].split(",")[0]
-        options = ["-r", str(revoked)] if revoked else []
-        done = _run(
-            *("-Y", "verify", "-n", namespace, "-f", str(signers), "-I", principal, "-s", file.name, *options),
-            feed=content,
-        )
+        command = ("-Y", "verify", "-n", namespace, "-f", str(signers), "-I", principal, "-s", file.name)
+        done = _run(*command, *(["-r", str(revoked)] if revoked else []), feed=content)
+        if done.returncode and revoked and not _run(*command, feed=content).returncode:
+            raise AirlockError(f"the key of {principal} is revoked by {revoked}, or that file is no list of keys")
     if done.returncode:
         raise AirlockError(f"the signature of {principal} does not hold: {_said(done)}")
     return principal

@@ -25,6 +25,7 @@ from flip_airlock.bundle import (
     Say,
     Signers,
     check,
+    fault,
     faults,
     open_bundle,
     read_proof,
@@ -37,6 +38,7 @@ from flip_airlock.records import Receipts, write_inventory
 from flip_airlock.store import Store, exchange, link_or_copy, patched, sync_folder
 
 FOLDER = Path("/opt/flip/airlock")
+PROGRAM = "flip-airlock.pyz"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -81,7 +83,7 @@ class Site:
         """
         if release not in self.names():
             there = ", ".join(self.names()) or "none"
-            raise AirlockError(f"release {release} was never loaded here; there are: {there}")
+            raise AirlockError(f"release {release} is not here: never loaded, or pruned; there are: {there}")
         return check(read_proof(self.releases / release), self.signers)[1]
 
     def noted(self, release: str) -> Manifest:
@@ -91,6 +93,10 @@ class Site:
     def names(self) -> list[str]:
         """Releases that were loaded here."""
         return sorted(path.parent.name for path in self.releases.glob(f"[!.]*/{SUMS}"))
+
+    def had_images(self, release: str) -> bool:
+        """Whether a release's images were ever loaded, and not its files alone."""
+        return any(each["release"] == release and each["action"] != "files" for each in self.receipts.chain())
 
     def counter(self) -> int:
         """The highest counter of all that was loaded here."""
@@ -140,8 +146,9 @@ class Site:
                 want(blob.digest)
         if gone:
             raise AirlockError(
-                f"the bundle was made for a site that has {len(gone)} blobs which are not here, such as {min(gone)}; "
-                "send out a new inventory (flipctl airlock inventory) and have a bundle made against it"
+                f"the bundle was made for {content.baseline.site if content.baseline else 'a site'}, which has "
+                f"{len(gone)} blobs that are not here, such as {min(gone)}; if this is that site, send out a new "
+                "inventory (verb inventory) and have a bundle made against it"
             )
         return list(ordered.values())
 
@@ -173,16 +180,29 @@ class Site:
             took = Taking(self.store, bundle, {blob.digest: blob for blob in needed})
             for blob in needed:
                 if running is None or not _is_layer(content, blob.digest):
-                    say(f"taking {blob.digest[:12]} ({blob.size >> 20} MiB)")
+                    if blob.size >> 20:
+                        say(f"taking {blob.digest[:12]} ({blob.size >> 20} MiB)")
                     took.drain(blob.digest)
             loaded = self._load_images(content, running, took, say) if running else ()
             for digest in list(took.left):
                 took.drain(digest)
             self.lay_out(bundle.proof, content)
+            self._keep_program(bundle)
             done = Loaded(content.release, bundle.signer, bundle.proof.digest, loaded, len(needed), took.bytes)
             self._account(content, done, "load" if images else "files")
             self._point(content.release)
         return done
+
+    def _keep_program(self, bundle: Bundle) -> None:
+        """The program that the bundle brings stays here, for all that is done without the bundle."""
+        for file in bundle.content.extras:
+            if file.name == PROGRAM:
+                if what := fault(bundle, file):
+                    raise AirlockError(f"{bundle.path(file)}: {what}; bring it again")
+                part = self.folder / f".{PROGRAM}"
+                shutil.copyfile(bundle.path(file), part)
+                part.chmod(0o755)
+                part.rename(self.folder / PROGRAM)
 
     def rollback(self, release: str, say: Say = lambda _: None) -> Loaded:
         """Makes a release count again that was here before, from the store alone.
@@ -195,7 +215,10 @@ class Site:
         running = engine.look() if content.images else None
         with self.store.alone():
             if gone := sorted(digests_of(content, images=True) - self.store.digests()):
-                raise AirlockError(f"{len(gone)} blobs of {release} are gone ({gone[0]}, ...); load its bundle again")
+                raise AirlockError(
+                    f"{len(gone)} blobs of {release} are not here ({gone[0]}, ...): they were lost, or its images were "
+                    "never loaded; load its bundle"
+                )
             took = Taking(self.store, None, {})
             loaded = self._load_images(content, running, took, say) if running else ()
             done = Loaded(release, check(proof, self.signers)[0], proof.digest, loaded, 0, 0)
@@ -222,8 +245,10 @@ class Site:
             raise AirlockError(
                 f"nothing was loaded into {self.folder} yet; a first bundle is made without an inventory"
             )
-        images = {image.name: list(image.layers) for each in self.names() for image in self.noted(each).images}
-        return write_inventory(name, self.current, self.counter(), self.store.digests(), images)
+        held = self.store.digests()
+        known = [image for each in self.names() for image in self.noted(each).images]
+        images = {image.name: list(image.layers) for image in known if {image.config, *image.layers} <= held}
+        return write_inventory(name, self.current, self.counter(), held, images)
 
     def _ask_for_room(self, needed: list[Blob], content: Manifest, running: Engine | None) -> None:
         laid_out = {entry.blob for entry in content.files} if content.release not in self.names() else set()
@@ -242,7 +267,7 @@ class Site:
             if free < size:
                 raise AirlockError(
                     f"{path} has {free >> 20} MiB free and up to {size >> 20} MiB are needed; make room "
-                    "(flipctl airlock prune removes releases that are not needed), or mount a larger disk there"
+                    "(verb prune removes releases that are not needed), or mount a larger disk there"
                 )
 
     def _missing(self, content: Manifest, running: Engine, needed: list[Blob]) -> list[tuple[Image, dict[str, Any]]]:

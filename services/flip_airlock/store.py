@@ -72,9 +72,7 @@ class Store:
     def _found(self, digest: str) -> tuple[Path, str]:
         if found := self.find(digest):
             return found
-        raise AirlockError(
-            f"blob {digest} is not in {self.folder}; load a bundle that brings it (flipctl airlock repair)"
-        )
+        raise AirlockError(f"blob {digest} is not in {self.folder}; load a bundle that brings it (verb repair)")
 
     def read(self, digest: str) -> Iterator[bytes]:
         """A blob's content.
@@ -89,9 +87,9 @@ class Store:
                 hashed.update(chunk)
                 yield chunk
         except OSError as error:
-            raise AirlockError(f"{path} cannot be read: {error.strerror}; run `flipctl airlock repair`") from None
+            raise AirlockError(f"{path} cannot be read: {error.strerror}; run the verb repair") from None
         if hashed.hexdigest() != digest:
-            raise AirlockError(f"{path} is damaged; run `flipctl airlock repair`")
+            raise AirlockError(f"{path} is damaged; run the verb repair")
 
     def take(self, digest: str, size: int, encoding: str, stored: Iterable[bytes]) -> Iterator[bytes]:
         """Takes a blob in, and gives its content while it does. It is here when this has come to its end.

@@ -17,7 +17,8 @@ def damaged(site: Site, say: Say) -> set[str]:
     with site.store.alone():
         digests = sorted(site.store.digests())
         for at, digest in enumerate(digests, 1):
-            say(f"reading {digest[:12]} ({at}/{len(digests)})")
+            if at % 100 == 0 or at == len(digests):
+                say(f"reading blobs ({at}/{len(digests)})")
             try:
                 for _ in site.store.read(digest):
                     pass
@@ -46,22 +47,29 @@ def refill(site: Site, folder: Path, say: Say) -> int:
     return len(wanted) - len(lacking(site))
 
 
-def mend(site: Site) -> list[str]:
-    """Lays out again every release whose files are not as they were signed; their names."""
-    found = []
+def mend(site: Site) -> tuple[list[str], list[str]]:
+    """Lays out again every release whose files are not as they were signed; their names, and those it cannot mend."""
+    found, left = [], []
     with site.store.alone():
         for name in site.names():
             content, top = site.noted(name), site.releases / name / "files"
-            whole = all(_is(top / entry.path, entry.blob) for entry in content.files)
-            if not whole and digests_of(content, images=False) <= site.store.digests():
+            wanted = {top / entry.path: entry.blob for entry in content.files}
+            strange = {path for path in top.rglob("*") if path.is_symlink() or not path.is_dir()} - wanted.keys()
+            if not strange and all(_is(path, blob) for path, blob in wanted.items()):
+                continue
+            if digests_of(content, images=False) <= site.store.digests():
                 site.lay_out(read_proof(site.releases / name), content, again=True)
                 found.append(name)
-    return found
+            else:
+                left.append(name)
+    return found, left
 
 
 def lacking(site: Site) -> set[str]:
     """Blobs that releases here need and the store has not."""
-    wanted = {digest for each in site.names() for digest in digests_of(site.noted(each), images=True)}
+    wanted = set[str]()
+    for name in site.names():
+        wanted |= digests_of(site.noted(name), images=site.had_images(name))
     return wanted - site.store.digests()
 
 
@@ -72,7 +80,9 @@ def prune(site: Site, keep: set[str]) -> tuple[list[str], int]:
         AirlockError: one to keep was never here.
     """
     if unknown := keep - set(site.names()):
-        raise AirlockError(f"{', '.join(sorted(unknown))}: never loaded here; there are {', '.join(site.names())}")
+        raise AirlockError(
+            f"{', '.join(sorted(unknown))}: never loaded here, or pruned; there are {', '.join(site.names())}"
+        )
     with site.store.alone():
         if site.names() and site.current not in site.names():
             raise AirlockError("no release counts here, so all would go; load one, or roll back to one, first")

@@ -10,6 +10,7 @@ import typer
 
 from flip_airlock import AirlockError, inspection
 from flip_airlock.cli import app, errors
+from flip_airlock.pack.segments import LEAST
 from flipctl.images_run import errors as image_errors
 from flipctl.output import JsonFlag, print_json
 
@@ -23,7 +24,10 @@ def _size(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)", text)
     if not found:
         raise typer.BadParameter(f"{text!r}: a size is a number with K, M or G, such as 1.9G (1 G is 10^9 bytes)")
-    return int(float(found[1]) * UNITS[found[2]])
+    size = int(float(found[1]) * UNITS[found[2]])
+    if size < LEAST:
+        raise typer.BadParameter(f"{text}: {LEAST // 10**6}M is the least")
+    return size
 
 
 @app.command("pack", epilog="Example: flipctl airlock pack --segment-size 1.9G --sign ~/.ssh/release --out flip-1.2.0")
@@ -66,7 +70,7 @@ def pack_release(
         str | None, typer.Option(help="Segments to write again into a bundle's folder, parted by commas.")
     ] = None,
     counter: Annotated[
-        int | None, typer.Option(help="Number that grows with every release; the commit's time without.")
+        int | None, typer.Option(min=1, help="Number that grows with every release; the commit's time without.")
     ] = None,
     store: Annotated[Path, typer.Option(help="Where all that was ever packed is kept, for deltas.")] = STORE,
     as_json: JsonFlag = False,
@@ -99,7 +103,7 @@ def pack_release(
         print_json(document)
     else:
         typer.echo(inspection.text(document))
-        typer.echo(f"\n{out} may travel; check it with: flipctl airlock verify {out}")
+        typer.echo(f"\n{out} may travel; check it with: flipctl airlock verify --signers ALLOWED_SIGNERS {out}")
 
 
 def _packing() -> ModuleType:

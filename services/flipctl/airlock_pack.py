@@ -15,10 +15,10 @@ from flip_airlock.pack.blobs import PackStore
 from flip_airlock.pack.packer import Order, pack, pack_again
 from flip_airlock.pack.program import write_program
 from flip_airlock.records import Inventory, read_inventory
+from flip_airlock.site import PROGRAM
 from flipctl.images_list import ImageList, checkout, load, tag, version
 from flipctl.images_run import revision
 
-PROGRAM = "flip-airlock.pyz"
 NONE = "none"
 
 
@@ -77,7 +77,7 @@ def _order(wanted: Wanted) -> Iterator[Order]:
         write_program(program)
         yield Order(
             release=release,
-            counter=wanted.counter or _counter(root),
+            counter=_counter(root) if wanted.counter is None else wanted.counter,
             revision=revision(root),
             images=tuple(_images(load(root), wanted.images, release)),
             files={

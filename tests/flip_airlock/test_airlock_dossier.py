@@ -161,7 +161,7 @@ def test_the_commands_on_the_page_check_the_bundle(airlock: Airlock, tmp_path: P
         assert command in made.text
         assert command.replace("SIGNER", "release@example.org") in guide
         meant = command.replace("SIGNER", "release@flip")
-        meant = meant.replace("allowed_signers", shlex.quote(str(tmp_path / "allowed_signers")))
+        meant = meant.replace("../allowed_signers", shlex.quote(str(tmp_path / "allowed_signers")))
         said += subprocess.run(meant, shell=True, cwd=bundle, check=True, capture_output=True, text=True).stdout
     assert 'Good "flip-airlock" signature' in said
     assert said.count(": OK\n") == len(list(bundle.iterdir())) - 2

@@ -1,5 +1,6 @@
 """Loading: whole or not at all, whatever happens in between; only what is missing; with a receipt."""
 
+import hashlib
 import json
 import os
 import signal
@@ -192,7 +193,7 @@ def test_receipts_follow_on_one_another(airlock: Airlock) -> None:
         with pytest.raises(AirlockError, match=f"00000{number + 1}.json does not follow"):
             airlock.site.receipts.chain()
         path.unlink()
-        with pytest.raises(AirlockError, match="was changed or taken away"):
+        with pytest.raises(AirlockError, match="one of the two was changed, or one between them"):
             airlock.site.receipts.chain()
         path.write_bytes(text)
     assert len(airlock.site.receipts.chain()) == 3
@@ -203,12 +204,14 @@ def test_a_release_that_was_here_counts_again(airlock: Airlock) -> None:
     airlock.site.load(airlock.pack("1.1.0", {"a": b"new"}))
     airlock.site.rollback("1.0.0")
     assert (airlock.site.current, laid_out(airlock.site)) == ("1.0.0", {"a": b"old"})
-    with pytest.raises(AirlockError, match=r"release 0.9.0 was never loaded here; there are: 1.0.0, 1.1.0"):
+    with pytest.raises(
+        AirlockError, match=r"release 0.9.0 is not here: never loaded, or pruned; there are: 1.0.0, 1.1.0"
+    ):
         airlock.site.rollback("0.9.0")
     with pytest.raises(AirlockError, match=r"only with --allow-rollback 0.9.0"):
         airlock.site.load(airlock.pack("0.9.0", {"a": b""}, counter=1))
     (airlock.site.folder / "trust" / "revoked_keys").write_text(airlock.key.with_suffix(".pub").read_text())
-    with pytest.raises(AirlockError, match="does not hold"):
+    with pytest.raises(AirlockError, match="is revoked by"):
         airlock.site.rollback("1.1.0")
 
 
@@ -230,7 +233,7 @@ def test_what_is_damaged_at_the_site_is_found_and_repaired(airlock: Airlock) -> 
 def test_what_no_release_needs_goes(airlock: Airlock) -> None:
     for release in ("1.0.0", "1.1.0", "1.2.0"):
         airlock.site.load(airlock.pack(release, {"own": noise(1000, seed=ord(release[2])), "shared": b"shared"}))
-    with pytest.raises(AirlockError, match=r"2.0.0: never loaded here"):
+    with pytest.raises(AirlockError, match=r"2.0.0: never loaded here, or pruned"):
         upkeep.prune(airlock.site, {"2.0.0"})
     removed, freed = upkeep.prune(airlock.site, {"1.1.0"})
     assert (removed, freed) == (["1.0.0"], 1000)
@@ -255,11 +258,14 @@ def test_the_verbs_say_what_happened(airlock: Airlock) -> None:
     assert lost.returncode == 1
     assert "--only flip-1.0.0.0002.tar" in lost.stdout
     assert call("verify", str(bundle)).returncode == 1
-    assert "0 still lacking" in call("repair", str(bundle)).stdout
+    inside = call("inventory", "Trust_1", "--out", str(bundle / "i"))
+    assert (inside.returncode, (bundle / "i").exists()) == (1, False)
+    assert "would lie in a bundle's folder" in inside.stderr
+    assert call("repair", str(bundle)).stdout == "all that is kept here is whole\n"
     assert "removed no release" in call("prune").stdout
     refused = call("rollback", "2")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("error: release 2 was never loaded here")
+    assert refused.stderr.startswith("error: release 2 is not here")
     assert (airlock.site.folder / "site_key").stat().st_mode & 0o777 == 0o600
 
 
@@ -288,7 +294,7 @@ def test_a_rollback_takes_names_alone(airlock: Airlock, name: str) -> None:
     (airlock.site.releases / ".1.0.0.part").mkdir()
     (airlock.site.releases / ".1.0.0.part" / "SHA256SUMS").touch()
     for given in (name, str(bundle)):
-        with pytest.raises(AirlockError, match="was never loaded here"):
+        with pytest.raises(AirlockError, match="is not here: never loaded"):
             airlock.site.rollback(given)
     assert airlock.inventory(airlock.site).release == "1.0.0"
 
@@ -306,9 +312,35 @@ def test_files_that_were_changed_are_laid_out_again(airlock: Airlock) -> None:
     files = airlock.site.folder / "current" / "files"
     (files / "docs" / "a.txt").write_bytes(b"changed")
     (files / "apt" / "pool" / "0.deb").unlink()
-    assert upkeep.mend(airlock.site) == ["1.0.0"]
+    assert upkeep.mend(airlock.site) == (["1.0.0"], [])
     assert laid_out(airlock.site) == FILES
-    assert upkeep.mend(airlock.site) == []
+    (files / "docs" / "b.txt").write_bytes(b"of nobody")
+    assert upkeep.mend(airlock.site) == (["1.0.0"], [])
+    assert laid_out(airlock.site) == FILES
+    assert upkeep.mend(airlock.site) == ([], [])
+
+
+def test_changed_files_that_cannot_be_mended_are_named(airlock: Airlock) -> None:
+    airlock.site.load(airlock.pack("1.0.0", FILES))
+    (airlock.site.folder / "current" / "files" / "docs" / "a.txt").write_bytes(b"changed")
+    airlock.site.store.remove(hashlib.sha256(FILES["docs/a.txt"]).hexdigest())
+    said = subprocess.run(command(airlock.site, "repair"), capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert "files of 1.0.0 are not as they were signed" in said.stdout
+    assert "1 blobs are lacking: name a bundle" in said.stdout
+
+
+def test_the_bundles_program_stays_at_the_site(airlock: Airlock) -> None:
+    program = airlock.folder / "program"
+    program.write_bytes(b"print()")
+    bundle = airlock.pack("1.0.0", FILES, extras={"flip-airlock.pyz": program})
+    airlock.site.load(bundle)
+    kept = airlock.site.folder / "flip-airlock.pyz"
+    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (b"print()", 0o755)
+    (bundle / "flip-airlock.pyz").write_bytes(b"other()")
+    with pytest.raises(AirlockError, match=r"flip-airlock.pyz: damaged"):
+        airlock.site.load(bundle)
+    assert kept.read_bytes() == b"print()"
 
 
 def test_repair_takes_blobs_from_a_newer_bundle_and_does_not_change_to_it(airlock: Airlock) -> None:

@@ -40,7 +40,7 @@ def test_the_bundle_itself_is_not(airlock: Airlock, bundle: Path) -> None:
 
 def _unsigned(airlock: Airlock, bundle: Path) -> str:
     (bundle / SIGNATURE).unlink()
-    return "SHA256SUMS.sig cannot be opened"
+    return "has no SHA256SUMS.sig: it is no bundle, or that was lost"
 
 
 def _by_another(airlock: Airlock, bundle: Path) -> str:
@@ -57,7 +57,7 @@ def _for_something_else(airlock: Airlock, bundle: Path) -> str:
 
 def _revoked(airlock: Airlock, bundle: Path) -> str:
     shutil.copy(airlock.key.with_suffix(".pub"), airlock.site.folder / "trust" / "revoked_keys")
-    return "does not hold"
+    return "the key of release@flip is revoked by"
 
 
 def _expired(airlock: Airlock, bundle: Path) -> str:

@@ -25,7 +25,7 @@ FORMAT = "flip-airlock-dossier/1"
 PAGE, DOCUMENT, CYCLONEDX, SPDX = "dossier.html", "dossier.json", "sbom.cdx.json", "sbom.spdx.json"
 TEMPLATE = "dossier.html.jinja"
 CHECK = (
-    f"ssh-keygen -Y verify -n {BUNDLE} -f allowed_signers -I SIGNER -s {SIGNATURE} < {SUMS}",
+    f"ssh-keygen -Y verify -n {BUNDLE} -f ../allowed_signers -I SIGNER -s {SIGNATURE} < {SUMS}",
     f"sha256sum -c --strict {SUMS}",
 )
 EVIDENCE = (

@@ -70,6 +70,8 @@ def pack_again(order: Order, store: PackStore, folder: Path, names: list[str], s
     Raises:
         AirlockError: they are none of the bundle's, or would not be the same as before.
     """
+    if not (folder / MANIFEST).is_file():
+        raise AirlockError(f"{folder} has no {MANIFEST}: --out has to be the folder of the bundle that was packed")
     before = (folder / MANIFEST).read_bytes()
     stem = _stem(order)
     found = [re.fullmatch(re.escape(stem) + r"\.(\d{4})\.tar", name) for name in names]
@@ -79,7 +81,9 @@ def pack_again(order: Order, store: PackStore, folder: Path, names: list[str], s
     with tempfile.TemporaryDirectory(dir=folder, prefix=".again-") as made, store.alone():
         content = _write(order, store, Path(made), numbers, say)
         if content.text != before:
-            raise AirlockError(f"{folder} was packed from something else than is here now; pack it as a whole")
+            raise AirlockError(
+                f"{folder} was packed from something else than is here now, or with other options; pack it as a whole"
+            )
         for name in names:
             if name not in {file.name for file in content.segments}:
                 raise AirlockError(f"{name} is no segment of this bundle, which has {len(content.segments)}")
@@ -94,13 +98,13 @@ def _write(order: Order, store: PackStore, folder: Path, only: set[int] | None, 
     images = take_images(store, sorted(order.images), say)
     files = []
     for at, path in sorted(order.files.items()):
-        say(f"packing {at}")
         files.append(Entry(at, store.put_file(path)))
     segments = Segments(folder, _stem(order), order.limit, only)
     held = order.have.blobs if order.have else frozenset()
     blobs = []
     for digest, base in _in_order(images, files, order.have):
-        say(f"writing {digest[:12]}")
+        if store.stored_size(digest) >> 20:
+            say(f"writing {digest[:12]}")
         stored = None if digest in held else _store(store, segments, digest, base)
         blobs.append(Blob(digest, sum(map(len, store.read(digest))), stored))
     segments.close()
