@@ -68,5 +68,6 @@ def test_names_do_not_make_a_query_grow(guard: Guard, sql: str) -> None:
         written = len(guard(sql).sql)
     except QueryRefused:
         written = 0
-    assert time.process_time() - start < 5, "seconds of one core, for a query of few characters"
+    # Where names are doubled 30 times over, no machine comes to an end; a slow and busy one takes 6 s for the longest.
+    assert time.process_time() - start < 30, "seconds of one core, for a query of few characters"
     assert written < 20 * len(sql)
