@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,12 @@ from flip_airlock.bundle import (
     faults,
     open_bundle,
     read_proof,
-    stored,
 )
 from flip_airlock.engine import Engine
-from flip_airlock.libzstd import compress
-from flip_airlock.manifest import NAME, PATCH, RAW, ZSTD, Blob, Image, Manifest, read
+from flip_airlock.manifest import NAME, PATCH, RAW, Blob, Image, Manifest, read
 from flip_airlock.records import Receipts, write_inventory
-from flip_airlock.store import Store, exchange, link_or_copy, patched, sync_folder
+from flip_airlock.store import Store, exchange, link_or_copy, sync_folder
+from flip_airlock.taking import Taking
 
 FOLDER = Path("/opt/flip/airlock")
 PROGRAM = "flip-airlock.pyz"
@@ -290,7 +288,7 @@ class Site:
             raise AirlockError(f"the configuration of {image.name} names other layers than the manifest, or none")
         return config
 
-    def _load_images(self, content: Manifest, running: Engine, took: "Taking", say: Say) -> tuple[str, ...]:
+    def _load_images(self, content: Manifest, running: Engine, took: Taking, say: Say) -> tuple[str, ...]:
         missing = [(image, self._config(image)) for image, _ in self._missing(content, running, [])]
         batches = [missing] if running.by_containerd else [[one] for one in missing]
         sizes = content.by_digest
@@ -373,34 +371,6 @@ class Site:
                     "bytes": done.bytes,
                 }
             )
-
-
-class Taking:
-    """Blobs on their way from a bundle into the store; `left` are those that are not there yet."""
-
-    def __init__(self, store: Store, bundle: Bundle | None, left: dict[str, Blob]) -> None:
-        self.store, self.bundle, self.left = store, bundle, left
-        self.bytes = 0
-
-    def read(self, digest: str) -> Iterator[bytes]:
-        """A blob's content, which is taken into the store on the way if it is not there."""
-        blob = self.left.get(digest)
-        if blob is None or blob.stored is None or self.bundle is None:
-            yield from self.store.read(digest)
-            return
-        source, encoding = stored(self.bundle, blob), blob.stored.encoding
-        if blob.stored.base is not None:
-            if blob.stored.base in self.left:
-                self.drain(blob.stored.base)
-            source, encoding = compress(patched(self.store.read(blob.stored.base), blob.stored.pieces, source)), ZSTD
-        yield from self.store.take(digest, blob.size, encoding, source)
-        self.bytes += blob.stored.size
-        del self.left[digest]
-
-    def drain(self, digest: str) -> None:
-        """Takes a blob in."""
-        for _ in self.read(digest):
-            pass
 
 
 def digests_of(content: Manifest, *, images: bool) -> set[str]:

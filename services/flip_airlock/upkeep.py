@@ -6,8 +6,9 @@ from pathlib import Path
 
 from flip_airlock import AirlockError, libzstd
 from flip_airlock.bundle import Say, faults, open_bundle, read_proof
-from flip_airlock.site import Site, Taking, digests_of
+from flip_airlock.site import Site, digests_of
 from flip_airlock.store import chunks_of
+from flip_airlock.taking import Taking
 
 
 def damaged(site: Site, say: Say) -> set[str]:
