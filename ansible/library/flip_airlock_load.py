@@ -78,8 +78,10 @@ def signed(module, sums, signature, trust):
         given += ["-r", str(revoked)] if os.path.lexists(revoked) else []
         status, out, error = module.run_command(["ssh-keygen", "-Y", "verify", *given], **fed)
     if status:
-        said = (error or out).strip()
-        module.fail_json(msg=f"{signature} is of nobody that {signers} trusts: {said}; nothing of the bundle was used")
+        said, revoked_too = (error or out).strip(), f", or of a key in {revoked}" if os.path.lexists(revoked) else ""
+        module.fail_json(
+            msg=f"{signature} is of nobody that {signers} trusts{revoked_too}: {said}; nothing of the bundle was used"
+        )
 
 
 if __name__ == "__main__":
