@@ -19,6 +19,7 @@ from flip_airlock.bundle import faults, open_bundle
 from flip_airlock.manifest import Image
 from flip_airlock.pack import contents, dossier, packer
 from flip_airlock.pack.blobs import PackStore
+from flip_airlock.pack.changes import older
 from flip_airlock.records import Inventory
 
 NAMES = {"dossier.html", "dossier.json", "sbom.cdx.json", "sbom.spdx.json"}
@@ -250,6 +251,15 @@ def test_what_changes_at_a_site(airlock: Airlock, images: dict[str, tuple[bytes,
         "1 added, 2 in another version, 1 removed",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("counts", ["0.9.0", "0.10.0"])
+def test_the_image_of_the_release_that_counts_is_the_one_before(counts: str) -> None:
+    """Not the one whose number stands last among texts."""
+    layers = {f"flip/hub:{release}": (release,) for release in ("0.9.0", "0.10.0")}
+    have = Inventory("Trust_1", counts, 1, frozenset(), layers, "")
+    new = Image("flip/hub:0.11.0", "amd64", "0" * 64, ("1" * 64,))
+    assert older(new, have) == (f"flip/hub:{counts}", (counts,))
 
 
 def test_other_settings_of_an_image_are_a_change(airlock: Airlock, images: dict[str, tuple[bytes, ...]]) -> None:

@@ -15,11 +15,16 @@ NEW, CHANGED, CONFIGURATION, UNCHANGED = "new", "changed", "configuration", "unc
 
 
 def older(image: Image, have: Inventory | None) -> tuple[str, tuple[str, ...]]:
-    """Name and layers of the image that a site has of the same name, whatever its tag; empty where it has none."""
-    for name, layers in sorted(have.images.items(), reverse=True) if have else ():
-        if name.rpartition(":")[0] == image.name.rpartition(":")[0]:
-            return name, layers
-    return "", ()
+    """Name and layers of the image of the same name that a site has, of the release that counts there if it has more.
+
+    Empty where it has none.
+    """
+    repository = image.name.rpartition(":")[0]
+    same = [name for name in have.images if name.rpartition(":")[0] == repository] if have else []
+    if have is None or not same:
+        return "", ()
+    name = max(same, key=lambda name: (name.rpartition(":")[2] == have.release, name))
+    return name, have.images[name]
 
 
 def changes(store: PackStore, content: Manifest, images: Sequence[Part], have: Inventory) -> dict[str, Any]:
