@@ -41,7 +41,7 @@ def make_spec() -> Callable[..., JobSpec]:
             "cohort_query": "SELECT person_id FROM omop.person WHERE name = 'a''b'",
             "trusts": ["Trust_A", "Trust_B"],
             "min_sites": 2,
-            "round_timeout_seconds": 60,
+            "round_timeout_seconds": 300,
             "app_digest": hashlib.sha256(app).hexdigest(),
         }
         return JobSpec.model_validate(values | changes)
@@ -80,7 +80,7 @@ def net(tmp_path_factory: pytest.TempPathFactory, hub_stand_in: HubStandIn) -> I
         net.start_api()
         net.start_site("Trust_A")
         net.start_site("Trust_B")
-        wait_until("both sites are online", lambda: net.online("Trust_A", "Trust_B"), 120)
+        wait_until("both sites are online", lambda: net.online("Trust_A", "Trust_B"))
         yield net
     finally:
         net.close()

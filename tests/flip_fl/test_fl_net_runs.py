@@ -3,20 +3,21 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psutil
 import pytest
+from fl_net import wait_until
 
 from flip_common.wire import JobSpec, JobStatus
 
 # Flower's own use of pathspec.
 pytestmark = [
     pytest.mark.flower,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"),
 ]
 
@@ -36,29 +37,24 @@ def app(app_files: dict[str, Any], zip_of: Callable[..., bytes]) -> bytes:
 
 
 @pytest.fixture
-def until() -> Callable[..., Any]:
-    """Waits for a condition."""
-
-    def wait(what: str, condition: Callable[[], Any], timeout: float = 60.0) -> Any:
-        deadline = time.monotonic() + timeout
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-            time.sleep(0.1)
-        return found
-
-    return wait
+def third_site(net: Any) -> Iterator[None]:
+    """A site beside the two, for one test."""
+    net.start_site("Trust_C", apart=True)
+    yield
+    net.stop("Trust_C")
 
 
 @pytest.fixture
-def start(net: Any, app: bytes, until: Callable[..., Any]) -> Callable[..., list[psutil.Process]]:
+def start(net: Any, app: bytes) -> Callable[..., list[psutil.Process]]:
     """Submits a job and waits until its app runs at these sites; returns the app's processes there."""
 
     def begin(spec: JobSpec, *trusts: str) -> list[psutil.Process]:
         for trust in trusts:
-            until("no earlier app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE))
+            wait_until("no earlier app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE))
         net.run(app, spec)
         return [
-            until("the app runs", lambda trust=trust: net.processes(trust, CLIENT_APP_MODULE))[0] for trust in trusts
+            wait_until("the app runs", lambda trust=trust: net.processes(trust, CLIENT_APP_MODULE))[0]
+            for trust in trusts
         ]
 
     return begin
@@ -75,9 +71,8 @@ def points_of(net: Any, model_id: UUID) -> dict[tuple[str, str, int], float]:
     return {(point["trust"], point["label"], point["round"]): point["value"] for point in points}
 
 
-def test_a_job_of_two_rounds(net: Any, app: bytes, make_spec: Callable[..., JobSpec], until: Any) -> None:
-    net.start_site("Trust_C", apart=True)
-    until("the third site is online", lambda: net.online("Trust_C"))
+def test_a_job_of_two_rounds(net: Any, app: bytes, make_spec: Callable[..., JobSpec], third_site: None) -> None:
+    wait_until("the third site is online", lambda: net.online("Trust_C"))
     # The app says at both sites that it is Trust_Z.
     spec = make_spec(app, run_config={"rate": 1, "num-rounds": 2, "mode": "liar"})
     first = net.submit(app, spec)
@@ -110,7 +105,6 @@ def test_a_job_of_two_rounds(net: Any, app: bytes, make_spec: Callable[..., JobS
     # What an app prints at a site is there and nowhere else.
     assert text_below(net.root / "Trust_A" / "runs", SECRET)
     assert not text_below(net.root / "fl", SECRET)
-    net.stop("Trust_C")
 
 
 def test_an_exception_at_a_site_stays_there(net: Any, app: bytes, make_spec: Callable[..., JobSpec]) -> None:
@@ -139,35 +133,33 @@ def test_a_site_that_fails_is_counted_and_the_others_go_on(
     assert {trust for trust, _, _ in points_of(net, spec.model_id)} == {"Trust_A"}
 
 
-def test_a_stopped_job_leaves_no_process(
-    net: Any, app: bytes, make_spec: Callable[..., JobSpec], until: Callable[..., Any], start: Any
-) -> None:
+def test_a_stopped_job_leaves_no_process(net: Any, app: bytes, make_spec: Callable[..., JobSpec], start: Any) -> None:
     spec = make_spec(app, run_config={"mode": "client-slow"})
     start(spec, "Trust_A", "Trust_B")
     answer = net.api.delete(f"/jobs/{spec.job_id}").json()
     assert (answer["status"], answer["reason"]) == ("STOPPED", "stopped on request")
     assert not net.processes("fl", SERVER_APP_MODULE)
     for trust in ("Trust_A", "Trust_B"):
-        until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE), 30)
+        wait_until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE))
     # It stays stopped, also when asked again.
     assert net.api.delete(f"/jobs/{spec.job_id}").json()["status"] == "STOPPED"
 
 
 def test_an_app_that_dies_at_a_site_is_a_failure_at_once(
-    net: Any, app: bytes, make_spec: Callable[..., JobSpec], until: Callable[..., Any], start: Any
+    net: Any, app: bytes, make_spec: Callable[..., JobSpec], start: Any
 ) -> None:
-    spec = make_spec(app, round_timeout_seconds=60, run_config={"mode": "client-slow", "at": "Trust_B"})
+    spec = make_spec(app, round_timeout_seconds=600, run_config={"mode": "client-slow", "at": "Trust_B"})
     process = start(spec, "Trust_B")[0]
     runs = net.root / "Trust_B" / "runs"
-    record = until("it is recorded", lambda: list(runs.glob(f"*-{process.pid}.process")))[0]
+    record = wait_until("it is recorded", lambda: list(runs.glob(f"*-{process.pid}.process")))[0]
     log = runs / f"{record.name.split('-')[0]}.log"
-    until("the app has begun", lambda: "client prints" in log.read_text())
+    wait_until("the app has begun", lambda: "client prints" in log.read_text())
     time.sleep(2)  # what is tested is the death of an app that was seen alive
     process.kill()
     began = time.monotonic()
     state = net.ended(spec.job_id)
     assert "Trust_B: CLIENT_APP_CRASHED" in state.reason
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300
 
 
 def test_a_server_app_that_raises_fails_the_job(net: Any, app: bytes, make_spec: Callable[..., JobSpec]) -> None:
@@ -178,22 +170,22 @@ def test_a_server_app_that_raises_fails_the_job(net: Any, app: bytes, make_spec:
 
 
 def test_server_apps_that_die_or_never_end_fail_their_jobs(
-    net: Any, app: bytes, make_spec: Callable[..., JobSpec], until: Callable[..., Any]
+    net: Any, app: bytes, make_spec: Callable[..., JobSpec]
 ) -> None:
-    endless = make_spec(app, job_timeout_seconds=30, round_timeout_seconds=600, run_config={"mode": "server-hangs"})
+    endless = make_spec(app, job_timeout_seconds=45, round_timeout_seconds=600, run_config={"mode": "server-hangs"})
     net.run(app, endless)
-    until("the first ServerApp is at work", lambda: "server mode" in net.logs(endless.job_id))
+    wait_until("the first ServerApp is at work", lambda: "server mode" in net.logs(endless.job_id))
     first = {process.pid for process in net.processes("fl", SERVER_APP_MODULE)}
-    killed = make_spec(app, round_timeout_seconds=60, run_config={"mode": "server-hangs"})
+    killed = make_spec(app, run_config={"mode": "server-hangs"})
     net.run(app, killed)
-    until("the second ServerApp is at work", lambda: "server mode" in net.logs(killed.job_id))
+    wait_until("the second ServerApp is at work", lambda: "server mode" in net.logs(killed.job_id))
     for process in net.processes("fl", SERVER_APP_MODULE):
         if process.pid not in first:
             process.kill()
     state = net.ended(killed.job_id)
     assert (state.status, state.reason) == (JobStatus.FAILED, "the ServerApp's process ended without a result")
     state = net.ended(endless.job_id)
-    assert (state.status, state.reason) == (JobStatus.FAILED, "the job took longer than 30 s")
+    assert (state.status, state.reason) == (JobStatus.FAILED, "the job took longer than 45 s")
     assert not net.processes("fl", SERVER_APP_MODULE)
 
 
@@ -217,58 +209,58 @@ def test_a_job_whose_site_never_comes_fails(net: Any, app: bytes, make_spec: Cal
 
 def test_a_site_that_is_too_slow_fails_the_round(net: Any, app: bytes, make_spec: Callable[..., JobSpec]) -> None:
     # The app's own strategy would wait for an hour.
-    spec = make_spec(app, round_timeout_seconds=10, run_config={"mode": "client-slow", "at": "Trust_B"})
+    spec = make_spec(app, round_timeout_seconds=20, run_config={"mode": "client-slow", "at": "Trust_B"})
     state = net.ended(net.run(app, spec))
     assert state.status is JobStatus.FAILED
-    assert "(Trust_B: NoReply)" in state.reason
+    assert "Trust_B: NoReply" in state.reason
 
 
 def test_a_killed_supernode_fails_the_round_and_comes_back(
-    net: Any, app: bytes, make_spec: Callable[..., JobSpec], until: Callable[..., Any], start: Any
+    net: Any, app: bytes, make_spec: Callable[..., JobSpec], start: Any
 ) -> None:
     spec = make_spec(app, round_timeout_seconds=600, run_config={"mode": "client-slow", "at": "Trust_B"})
     start(spec, "Trust_B")
     net.processes("Trust_B", "flip_fl.flower.supernode")[0].kill()
-    state = net.ended(spec.job_id, 60)
+    state = net.ended(spec.job_id)
     assert state.status is JobStatus.FAILED
     # The SuperNode is missed before its message is, where it comes back slowly.
     assert re.search(r"\(Trust_B: (MESSAGE|NODE)_UNAVAILABLE\)", state.reason)
-    until("the site is back", lambda: net.online("Trust_A", "Trust_B"))
-    until("no app is left", lambda: not net.processes("Trust_B", CLIENT_APP_MODULE), 30)
+    wait_until("the site is back", lambda: net.online("Trust_A", "Trust_B"))
+    wait_until("no app is left", lambda: not net.processes("Trust_B", CLIENT_APP_MODULE))
 
 
 def test_a_killed_superlink_comes_back_and_the_job_ends(
-    net: Any, app: bytes, make_spec: Callable[..., JobSpec], until: Callable[..., Any], start: Any
+    net: Any, app: bytes, make_spec: Callable[..., JobSpec], start: Any
 ) -> None:
     spec = make_spec(app, round_timeout_seconds=30)
     start(spec, "Trust_A")
     net.processes("fl", "flip_fl.flower.superlink")[0].kill()
-    state = net.ended(spec.job_id, 150)
+    state = net.ended(spec.job_id)
     assert state.status in (JobStatus.FINISHED, JobStatus.FAILED)
     assert not net.processes("fl", SERVER_APP_MODULE)
-    until("the sites are back", lambda: net.online("Trust_A", "Trust_B"))
+    wait_until("the sites are back", lambda: net.online("Trust_A", "Trust_B"))
 
 
 def test_a_killed_fl_api_sets_the_record_straight(
-    net: Any, app: bytes, make_spec: Callable[..., JobSpec], until: Callable[..., Any], start: Any
+    net: Any, app: bytes, make_spec: Callable[..., JobSpec], start: Any
 ) -> None:
     net.stop("fl")
     net.start_api(apart=True)
-    until("the sites are back", lambda: net.online("Trust_A", "Trust_B"))
+    wait_until("the sites are back", lambda: net.online("Trust_A", "Trust_B"))
     running = make_spec(app, run_config={"mode": "client-slow"})
     start(running, "Trust_A")
     waiting = make_spec(app, trusts=["Trust_C"], min_sites=1, round_timeout_seconds=600)
     net.run(app, waiting)
     family = psutil.Process(net.services["fl"].pid).children(recursive=True)
     net.kill("fl")
-    until("nothing of it is left", lambda: not [item for item in family if lives(item)], 10)
+    wait_until("nothing of it is left", lambda: not [item for item in family if lives(item)])
     net.start_api(apart=True)
     state = net.state(running.job_id)
     assert (state.status, state.reason) == (JobStatus.FAILED, "the FL server was restarted while the job ran")
     assert net.state(waiting.job_id).status is JobStatus.PENDING
     assert net.api.delete(f"/jobs/{waiting.job_id}").json()["status"] == "STOPPED"
     for trust in ("Trust_A", "Trust_B"):
-        until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE), 30)
-    until("the sites are back", lambda: net.online("Trust_A", "Trust_B"))
+        wait_until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE))
+    wait_until("the sites are back", lambda: net.online("Trust_A", "Trust_B"))
     assert net.ended(net.run(app, make_spec(app))).status is JobStatus.FINISHED
     assert SECRET not in net.output("fl")
