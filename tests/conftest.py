@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_collection_finish() -> None:
-    """Leaves every module's objects out of later collections: tests that collect garbage took a second each for them."""
+    """Leaves every module's objects out of later collections; with them, one that a test asks for takes a second."""
     gc.collect()
     gc.freeze()
 
