@@ -5,7 +5,7 @@ DOCKER = $(PYTHON) ansible/molecule/with_docker.py
 # Tests start hundreds of Python processes; where the environment forbids byte code, each would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint types lint-playbooks unit coverage image-tests hosts federation format lock openapi clean \
+.PHONY: help demo test setup lint types lint-playbooks unit coverage image-tests hosts federation offline format lock openapi clean \
 	build up down restart ci up-no-trust central-hub up-trusts up-local-trust restart-no-trust create-networks debug debug-off \
 	debug-all debug-off-all generate-trust-api-keys generate-internal-service-key unit_test tests
 
@@ -48,6 +48,9 @@ hosts: setup ## build all images and run each, then every role on real systemd h
 
 federation: setup ## a hub and two trusts on bare hosts with a firewall between, by the playbooks (needs Docker and root; KEEP=1 leaves them up)
 	@PYTHONPATH=ansible:ansible/molecule $(DOCKER) $(V)/python -m federation $(if $(KEEP),--keep) $(FEDERATION_ARGS)
+
+offline: setup ## a TRE's bare host without internet, made from a signed bundle alone, trains with a hub (needs Docker and root)
+	@PYTHONPATH=ansible:ansible/molecule $(DOCKER) $(WITHOUT_DOCKER) $(V)/python -m federation --only tre --rounds 2 $(FEDERATION_ARGS)
 
 format: ## write the code in the one format
 	$(V)/ruff check --fix-only . && $(V)/ruff format .

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from federation.evidence import Evidence, save, show
-from federation.plan import FOLDER, SITES
+from federation.plan import FOLDER, PREMISES, SITES, TRE, TRUSTS, Site
 from federation.run import FAILURES, Wishes, federate
 from flipctl.demo.progress import Progress
 from flipctl.output import fail
@@ -26,6 +26,17 @@ def _suites(told: str) -> dict[str, str]:
     if len(given) not in (1, len(NAMES)):
         fail(f"--suites: one suite for all hosts, or {len(NAMES)}: for {', '.join(NAMES)}", 2)
     return dict(zip(NAMES, given if len(given) > 1 else given * len(NAMES), strict=True))
+
+
+def _trusts(only: str, **wishes: tuple[Site, bool]) -> tuple[Site, ...]:
+    """The trusts that take part; each of `wishes` says at which one it is done, and whether it was asked for."""
+    found = tuple(trust for trust in TRUSTS if only in ("", trust.name))
+    if not found:
+        fail(f"--only: {only} is none of {', '.join(trust.name for trust in TRUSTS)}", 2)
+    for wish, (trust, asked) in wishes.items():
+        if asked and trust not in found:
+            fail(f"--{wish.replace('_', '-')} is done at {trust.name}, which --only {only} leaves out", 2)
+    return found
 
 
 def main(
@@ -52,6 +63,7 @@ def main(
         str,
         typer.Option(metavar="SUITE[,SUITE,SUITE]", help=f"What all bare hosts are, or each of {', '.join(NAMES)}."),
     ] = "bookworm",
+    only: Annotated[str, typer.Option(metavar="TRUST", help="Have the hub and this trust alone.")] = "",
     seed: Annotated[
         int | None, typer.Option(help="Of the random moments at which it is killed; one that was told, to repeat them.")
     ] = None,
@@ -69,7 +81,11 @@ def main(
         save(evidence, FOLDER / "evidence.json")
 
     drawn = secrets.randbelow(1_000_000) if seed is None else seed
-    wishes = Wishes(patients, rounds, build, keep, reboot, day_two, cut_network, interrupt, drawn, _suites(suites))
+    trusts = _trusts(
+        only, day_two=(TRE, day_two), interrupt=(TRE, interrupt > 0), cut_network=(PREMISES, cut_network > 0)
+    )
+    of_hosts = _suites(suites)
+    wishes = Wishes(patients, rounds, build, keep, reboot, day_two, cut_network, interrupt, drawn, of_hosts, trusts)
     try:
         evidence = federate(wishes, progress, present)
     except FAILURES as error:

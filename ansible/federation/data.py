@@ -4,12 +4,13 @@ import asyncio
 import os
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import asyncpg
 
 from federation.docker import FederationError, docker, inside
-from federation.plan import FOLDER, LABEL, TRUSTS, Site
+from federation.plan import FOLDER, LABEL, Site
 from flipctl.data import Manifest, load_omop
 from flipctl.demo.progress import Progress
 from flipctl.demo.run import make_data
@@ -19,14 +20,14 @@ START_SECONDS = 60
 DUMP = f"pg_dump --host=127.0.0.1 --username={OWNER} --schema=omop --no-owner --no-privileges {DATABASE}"
 
 
-def make(patients: int, omop_image: str, progress: Progress) -> Path:
-    """The demo's data for both trusts, with `omop-<trust>.sql` for each; what was made before is used again.
+def make(trusts: Iterable[Site], patients: int, omop_image: str, progress: Progress) -> Path:
+    """The demo's data, with `omop-<trust>.sql` for each trust; what was made before is used again.
 
     Returns the folder, which has one for each trust's studies.
     """
     folder = FOLDER / "data"
     manifest = make_data(folder, patients, progress)
-    for site in TRUSTS:
+    for site in trusts:
         if not sql_file(site).exists():
             _dump(site, manifest, omop_image)
     return folder

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from federation.day_two import MOVED, DayTwo, move_hub
 from federation.docker import FederationError, inside, remove_all
 from federation.evidence import Evidence, alike, reached, small, unchanged
 from federation.interrupt import Moment, interrupted, moments
-from federation.plan import FOLDER, HUB, PREMISES, SITES, TRE, TRUSTS, Site
+from federation.plan import FOLDER, HUB, PREMISES, TRE, Site
 from federation.playbooks import Order
 from federation.trials import Trials
 from flipctl.api import Api, ApiError
@@ -52,6 +52,12 @@ class Wishes:
     seed: int
     suites: Mapping[str, str]
     """What each site's bare host is, by the site's name."""
+    trusts: Sequence[Site]
+
+    @property
+    def sites(self) -> Sequence[Site]:
+        """The hub, then the trusts."""
+        return (HUB, *self.trusts)
 
 
 def federate(wishes: Wishes, progress: Progress, present: Callable[[Evidence], None]) -> Evidence:
@@ -109,7 +115,7 @@ class Federation:
             self._people.close()
 
     def stand_up(self) -> None:
-        """Images, data, networks, hosts, playbooks: afterwards both trusts are online."""
+        """Images, data, networks, hosts, playbooks: afterwards the trusts are online."""
         self._prepare()
         self._sites()
         with self.progress.step("the hub is provisioned, after a dry run"):
@@ -118,18 +124,18 @@ class Federation:
         with self.progress.step("the hub's engineer makes the administrator and onboards the trusts"):
             ca = onboard.hub_ca()
             admin = onboard.make_admin(ca)
-            onboard.onboard(TRUSTS, ca, onboard.password_file().read_text(encoding="ascii"))
+            onboard.onboard(self.wishes.trusts, ca, onboard.password_file().read_text(encoding="ascii"))
             self._people = self._invite(admin, ca)
         with self.progress.step("proxies of hospitals come up"):
-            for trust in TRUSTS:
+            for trust in self.wishes.trusts:
                 if trust.proxied:
                     sites.prove_way_out(trust)
                     proxy.raise_proxy(trust, self._tools, ca.read_text(encoding="ascii"))
-        with self.progress.step("a dry run on both trusts' bare hosts"):
-            self._try("site_local_trust", *TRUSTS)
-        with self.progress.step("both trusts are provisioned, at the same time"):
-            self._play(*(Order(trust.name, "site_local_trust", self._options(trust)) for trust in TRUSTS))
-        with self.progress.step("both trusts and their FL clients are online"):
+        with self.progress.step("a dry run on the trusts' bare hosts"):
+            self._try("site_local_trust", *self.wishes.trusts)
+        with self.progress.step("the trusts are provisioned, at the same time"):
+            self._play(*(Order(trust.name, "site_local_trust", self._options(trust)) for trust in self.wishes.trusts))
+        with self.progress.step("the trusts and their FL clients are online"):
             self.people.wait_for_trusts(ONLINE_SECONDS)
         if self.wishes.interrupts:
             with self.progress.step(f"{INTERRUPTED.name} is made anew, and its provisioning killed"):
@@ -147,36 +153,42 @@ class Federation:
             if self.wishes.build:
                 images.build(sorted({*HUB_IMAGES, *TRUST_IMAGES}), self._listed.base)
             set_up()
-            hosts = {suite: bare_host(suite) for suite in set(self.wishes.suites.values())}
-            self._hosts = {site.name: hosts[self.wishes.suites[site.name]] for site in SITES}
+            hosts = {suite: bare_host(suite) for suite in {self.wishes.suites[site.name] for site in self.wishes.sites}}
+            self._hosts = {site.name: hosts[self.wishes.suites[site.name]] for site in self.wishes.sites}
             self._tools = images.tools()
-            self._archives = images.archives(sorted({*HUB_IMAGES, *TRUST_IMAGES, *STAND_INS}))
-        with self.progress.step(f"a signed bundle is packed for {TRE.name}"):
-            size = airlock.pack(self._release, TRUST_IMAGES, self.wishes.suites[TRE.name])
-            self.progress.say(f"  {size / 1e6:.0f} MB")
+            self._archives = images.archives(sorted(self._archived()))
+        for trust in (trust for trust in self.wishes.trusts if trust.airlocked):
+            with self.progress.step(f"a signed bundle is packed for {trust.name}"):
+                size = airlock.pack(self._release, TRUST_IMAGES, self.wishes.suites[trust.name])
+                self.progress.say(f"  {size / 1e6:.0f} MB")
         named = "packages for hosts without internet and the patients' data are made"
         with self.progress.step(named), ThreadPoolExecutor() as pool:
             fetched = pool.map(packages.fetch, hosts.keys(), hosts.values())
-            self._studies = data.make(self.wishes.patients, self._image("omop-db"), self.progress)
+            self._studies = data.make(self.wishes.trusts, self.wishes.patients, self._image("omop-db"), self.progress)
             self._packages = dict(zip(hosts, fetched, strict=True))
+
+    def _archived(self) -> set[str]:
+        """Images that hosts take from archives: all that no bundle brings."""
+        with_archives = any(not trust.airlocked for trust in self.wishes.trusts)
+        return {*HUB_IMAGES, *(TRUST_IMAGES if with_archives else ()), *(STAND_INS if with_archives else ())}
 
     def _image(self, name: str) -> str:
         return tag(self._listed, name, self._release)
 
     def _sites(self) -> None:
         with self.progress.step("networks, router, PACS and bare hosts come up"):
-            sites.make_networks(SITES)
-            for site in SITES:
+            sites.make_networks(self.wishes.sites)
+            for site in self.wishes.sites:
                 mirror = self._packages[self.wishes.suites[site.name]]
                 packages.give(site, mirror)
                 sites.make_services(site, self._tools, mirror)
-            router.raise_router(self._tools, SITES)
-            for trust in TRUSTS:
+            router.raise_router(self._tools, self.wishes.sites)
+            for trust in self.wishes.trusts:
                 count = pacs.raise_pacs(trust, self._image("orthanc"), self._studies / trust.trust)
                 self.progress.say(f"  {trust.trust}'s PACS has {count} images")
-            for site in SITES:
+            for site in self.wishes.sites:
                 self._make_host(site)
-            proof = sites.prove_router(SITES)
+            proof = sites.prove_router(self.wishes.sites)
             refused = sum(count.packets for name, count in proof.items() if "refused" in name)
             self.progress.say(f"  the router was tried: {refused} packets refused, and counted")
 
@@ -233,7 +245,7 @@ class Federation:
     def _invite(self, admin: Api, ca: Path) -> People:
         people = People(admin, onboard.API, self.progress, ca)
         known = {trust["name"]: trust["trust_id"] for trust in admin.get("/trusts")}
-        people.trust_ids = {trust.trust: known[trust.trust] for trust in TRUSTS}
+        people.trust_ids = {trust.trust: known[trust.trust] for trust in self.wishes.trusts}
         people.make_accounts()
         return people
 
@@ -246,7 +258,7 @@ class Federation:
         trials = Trials(self.people, done, rounds)
         if self.wishes.reboot:
             with self.progress.step("every host is restarted, and trains again"):
-                self.evidence.checks += trials.restart(SITES, onboard.hub_ca())
+                self.evidence.checks += trials.restart(self.wishes.sites, onboard.hub_ca())
         if self.wishes.day_two:
             with self.progress.step(f"{TRE.name} is upgraded, goes back, and is restored onto another host"):
                 self.evidence.checks += self._day_two(TRE, trials)
@@ -274,8 +286,8 @@ class Federation:
     def _learned(self, done: Run) -> list[checks.Check]:
         initial, final = (checks.load(done.results[f"{name}.npz"]) for name in ("initial", "final"))
         summary = json.loads(done.results["metrics.json"].read_text(encoding="utf-8"))
-        last = {trust.trust: checks.load(done.results[f"local_{trust.trust}.npz"]) for trust in TRUSTS}
-        logs = {trust.trust: _site_log(trust) for trust in TRUSTS}
+        last = {trust.trust: checks.load(done.results[f"local_{trust.trust}.npz"]) for trust in self.wishes.trusts}
+        logs = {trust.trust: _site_log(trust) for trust in self.wishes.trusts}
         found = f"{len(done.results)} files, {sum(path.stat().st_size for path in done.results.values())} bytes"
         return [
             checks.Check("the results lie at the hub", bool(done.results), found),
@@ -288,16 +300,19 @@ class Federation:
 
     def conclude(self) -> None:
         """The playbooks run again and change nothing; the router's counters are read last."""
-        self.evidence.checks.append(small(TRE, sites.memory(TRE)))
+        without_xnat = [trust for trust in self.wishes.trusts if trust.store != "xnat"]
+        self.evidence.checks += [small(trust, sites.memory(trust)) for trust in without_xnat]
         again = [Order("hub.second", "site_hub", self._options())]
-        again += [Order(f"{trust.name}.second", "site_local_trust", self._options(trust)) for trust in TRUSTS]
+        again += [
+            Order(f"{trust.name}.second", "site_local_trust", self._options(trust)) for trust in self.wishes.trusts
+        ]
         with self.progress.step("the playbooks run a second time, at the same time"):
             self.evidence.second = playbooks.play(*again)
         self.evidence.checks += unchanged(self.evidence.second)
         self.evidence.counters, self.evidence.refused = router.read(), router.refused()
-        self.evidence.hosts = {site.name: sites.firewall_counters(site) for site in SITES}
-        self.evidence.checks += reached(self.evidence.counters, TRUSTS, self.evidence.refused)
-        self.evidence.checks += [proxy.passed(trust) for trust in TRUSTS if trust.proxied]
+        self.evidence.hosts = {site.name: sites.firewall_counters(site) for site in self.wishes.sites}
+        self.evidence.checks += reached(self.evidence.counters, self.wishes.trusts, self.evidence.refused)
+        self.evidence.checks += [proxy.passed(trust) for trust in self.wishes.trusts if trust.proxied]
         self.evidence.seconds = self.progress.elapsed
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from federation import onboard, router, sites
-from federation.plan import TRUSTS, Site
+from federation.plan import Site
 from flipctl.api import wait_for
 from flipctl.demo.checks import Check
 from flipctl.demo.play import People, Run
@@ -96,7 +96,9 @@ class Trials:
     def _start(self) -> str:
         people = self._people
         model = people.upload_app(self._project, APP, "U-Net, once more")
-        people.start(model, {"num-server-rounds": self._rounds, "compare-alone": False}, min_sites=len(TRUSTS))
+        people.start(
+            model, {"num-server-rounds": self._rounds, "compare-alone": False}, min_sites=len(people.trust_ids)
+        )
         return model
 
     def _follow(self, model: str) -> Run:
