@@ -97,23 +97,28 @@ class Site:
         return any(each["release"] == release and each["action"] != "files" for each in self.receipts.chain())
 
     def counter(self) -> int:
-        """The highest counter of all that was loaded here."""
-        return max((int(receipt["counter"]) for receipt in self.receipts.chain()), default=0)
+        """The counter that a release must reach: the highest of all loaded here since an older one was, by its name."""
+        reached = 0
+        for receipt in self.receipts.chain():
+            # What was loaded below it was named for that; only rolling back lowers nothing.
+            reached = max(reached, int(receipt["counter"])) if receipt["action"] == "rollback" else receipt["counter"]
+        return reached
 
     def accepts(self, content: Manifest, allow_rollback: str | None) -> None:
         """Raises AirlockError for a release that is older than one this site has had, or for another machine."""
-        highest = self.counter()
-        if content.counter == highest and content.release in self.names():
+        named = allow_rollback == content.release
+        if content.release in self.names() and not named:
             before = self.noted(content.release)
-            if (before.images, before.files) != (content.images, content.files) and allow_rollback != content.release:
+            same = (before.images, before.files) == (content.images, content.files)
+            if before.counter == content.counter and not same:
                 raise AirlockError(
                     f"another {content.release} of the same counter was loaded here; pack it again with a higher "
                     f"--counter, or load this one with --allow-rollback {content.release}"
                 )
-        if content.counter < highest and allow_rollback != content.release:
+        if content.counter < self.counter() and not named:
             raise AirlockError(
-                f"release {content.release} has counter {content.counter}, and this site has had {highest}: an older "
-                f"release is loaded only with --allow-rollback {content.release}"
+                f"release {content.release} has counter {content.counter}, and this site has had {self.counter()}: an "
+                f"older release is loaded only with --allow-rollback {content.release}"
             )
         here = ARCHITECTURES.get(platform.machine(), platform.machine())
         if other := sorted({image.architecture for image in content.images} - {here}):

@@ -171,6 +171,29 @@ def test_an_older_release_is_loaded_where_it_is_named(airlock: Airlock, bundle: 
     assert airlock.site.current == "1.0.0"
 
 
+def test_a_counter_set_far_too_high_is_left_behind_by_an_older_release_that_is_named(airlock: Airlock) -> None:
+    """Else whoever once had a key could have every later release refused for good."""
+    after, next_one = airlock.pack("1.2.0", {"a": b"b"}, counter=9), airlock.pack("1.3.0", {"a": b"c"}, counter=10)
+    older = airlock.pack("1.1.0", {"a": b"a"}, counter=8)
+    airlock.site.load(airlock.pack("6.6.6", {"a": b"bad"}, counter=1 << 52))
+    with pytest.raises(AirlockError, match=r"only with --allow-rollback 1.2.0"):
+        airlock.site.load(after)
+    airlock.site.load(after, allow_rollback="1.2.0")
+    with pytest.raises(AirlockError, match=r"this site has had 9: .* only with --allow-rollback 1.1.0"):
+        airlock.site.load(older)
+    airlock.site.load(next_one)
+    assert airlock.site.current == "1.3.0"
+
+
+def test_rolling_back_opens_no_door_to_what_is_older(airlock: Airlock) -> None:
+    between = airlock.pack("1.1.0", {"a": b"a"}, counter=7)
+    airlock.site.load(airlock.pack("1.0.0", {"a": b"first"}, counter=6))
+    airlock.site.load(airlock.pack("1.2.0", {"a": b"b"}, counter=8))
+    airlock.site.rollback("1.0.0")
+    with pytest.raises(AirlockError, match=r"only with --allow-rollback 1.1.0"):
+        airlock.site.load(between)
+
+
 def test_a_flipped_bit_is_found_wherever_it_is(airlock: Airlock, bundle: Path) -> None:
     """1,200 random positions, over all kinds of files alike. What is not found by the signature is by the sums."""
     dice = random.Random(4)
