@@ -132,7 +132,8 @@ def play(people: People, rounds: int, results: Path, progress: Progress, *, comp
     with progress.step("researcher uploads the app"):
         model = people.upload_app(project, APP, "U-Net, grey and white matter")
     with progress.step(f"{rounds} rounds of training across the trusts"):
-        people.start(model, {"num-server-rounds": rounds, "compare-alone": compare_alone}, min_sites=len(people.trust_ids))
+        config = {"num-server-rounds": rounds, "compare-alone": compare_alone}
+        people.start(model, config, min_sites=len(people.trust_ids))
         run = people.follow(model, CURVE)
         if run.status != "RESULTS_UPLOADED":
             raise DemoError(f"the model ended as {run.status}: {run.job['reason']}")
