@@ -119,9 +119,8 @@ def bare_host(suite: str) -> str:
 def engine_host(suite: str) -> str:
     """The same host with Docker and Compose 2 in it, for scenarios of what runs on an engine."""
     tag = f"flip-molecule-engine:{suite}"
-    if not made_by_this(tag):
-        arguments = (f"--build-arg=HOST={bare_host(suite)}", f"--build-arg=ENGINE={SUITES[suite].engine}")
-        run("docker", "build", "--quiet", f"--tag={tag}", *arguments, "--file=engine.Dockerfile", ".")
+    arguments = (f"--build-arg=HOST={bare_host(suite)}", f"--build-arg=ENGINE={SUITES[suite].engine}")
+    run("docker", "build", "--quiet", f"--tag={tag}", *arguments, "--file=engine.Dockerfile", ".")
     return tag
 
 
