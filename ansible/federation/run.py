@@ -126,9 +126,9 @@ class Federation:
             admin = onboard.make_admin(ca)
             onboard.onboard(self.wishes.trusts, ca, onboard.password_file().read_text(encoding="ascii"))
             self._people = self._invite(admin, ca)
-        with self.progress.step("proxies of hospitals come up"):
-            for trust in self.wishes.trusts:
-                if trust.proxied:
+        if proxied := [trust for trust in self.wishes.trusts if trust.proxied]:
+            with self.progress.step("proxies of hospitals come up"):
+                for trust in proxied:
                     sites.prove_way_out(trust)
                     proxy.raise_proxy(trust, self._tools, ca.read_text(encoding="ascii"))
         with self.progress.step("a dry run on the trusts' bare hosts"):
