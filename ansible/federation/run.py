@@ -104,7 +104,7 @@ class Federation:
 
     def __init__(self, wishes: Wishes, progress: Progress) -> None:
         self.wishes, self.progress = wishes, progress
-        self.evidence = Evidence(progress.durations, wishes.suites)
+        self.evidence = Evidence(progress.durations, {site.name: wishes.suites[site.name] for site in wishes.sites})
         self._people: People | None = None
         self._listed = load(checkout())
         self._release = version(checkout())
