@@ -140,7 +140,7 @@ def test_a_stopped_job_leaves_no_process(net: Any, app: bytes, make_spec: Callab
     assert (answer["status"], answer["reason"]) == ("STOPPED", "stopped on request")
     assert not net.processes("fl", SERVER_APP_MODULE)
     for trust in ("Trust_A", "Trust_B"):
-        wait_until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE))
+        wait_until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE), 60)
     # It stays stopped, also when asked again.
     assert net.api.delete(f"/jobs/{spec.job_id}").json()["status"] == "STOPPED"
 
@@ -159,7 +159,7 @@ def test_an_app_that_dies_at_a_site_is_a_failure_at_once(
     began = time.monotonic()
     state = net.ended(spec.job_id)
     assert "Trust_B: CLIENT_APP_CRASHED" in state.reason
-    assert time.monotonic() - began < 300
+    assert time.monotonic() - began < 120
 
 
 def test_a_server_app_that_raises_fails_the_job(net: Any, app: bytes, make_spec: Callable[..., JobSpec]) -> None:
@@ -226,7 +226,7 @@ def test_a_killed_supernode_fails_the_round_and_comes_back(
     # The SuperNode is missed before its message is, where it comes back slowly.
     assert re.search(r"\(Trust_B: (MESSAGE|NODE)_UNAVAILABLE\)", state.reason)
     wait_until("the site is back", lambda: net.online("Trust_A", "Trust_B"))
-    wait_until("no app is left", lambda: not net.processes("Trust_B", CLIENT_APP_MODULE))
+    wait_until("no app is left", lambda: not net.processes("Trust_B", CLIENT_APP_MODULE), 60)
 
 
 def test_a_killed_superlink_comes_back_and_the_job_ends(
@@ -253,14 +253,14 @@ def test_a_killed_fl_api_sets_the_record_straight(
     net.run(app, waiting)
     family = psutil.Process(net.services["fl"].pid).children(recursive=True)
     net.kill("fl")
-    wait_until("nothing of it is left", lambda: not [item for item in family if lives(item)])
+    wait_until("nothing of it is left", lambda: not [item for item in family if lives(item)], 30)
     net.start_api(apart=True)
     state = net.state(running.job_id)
     assert (state.status, state.reason) == (JobStatus.FAILED, "the FL server was restarted while the job ran")
     assert net.state(waiting.job_id).status is JobStatus.PENDING
     assert net.api.delete(f"/jobs/{waiting.job_id}").json()["status"] == "STOPPED"
     for trust in ("Trust_A", "Trust_B"):
-        wait_until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE))
+        wait_until("no app is left", lambda trust=trust: not net.processes(trust, CLIENT_APP_MODULE), 60)
     wait_until("the sites are back", lambda: net.online("Trust_A", "Trust_B"))
     assert net.ended(net.run(app, make_spec(app))).status is JobStatus.FINISHED
     assert SECRET not in net.output("fl")
