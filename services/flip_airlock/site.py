@@ -101,7 +101,8 @@ class Site:
         reached = 0
         for receipt in self.receipts.chain():
             # What was loaded below it was named for that; only rolling back lowers nothing.
-            reached = max(reached, int(receipt["counter"])) if receipt["action"] == "rollback" else receipt["counter"]
+            counter = int(receipt["counter"])
+            reached = max(reached, counter) if receipt["action"] == "rollback" else counter
         return reached
 
     def accepts(self, content: Manifest, allow_rollback: str | None) -> None:
@@ -115,10 +116,11 @@ class Site:
                     f"another {content.release} of the same counter was loaded here; pack it again with a higher "
                     f"--counter, or load this one with --allow-rollback {content.release}"
                 )
-        if content.counter < self.counter() and not named:
+        reached = self.counter()
+        if content.counter < reached and not named:
             raise AirlockError(
-                f"release {content.release} has counter {content.counter}, and this site has had {self.counter()}: an "
-                f"older release is loaded only with --allow-rollback {content.release}"
+                f"release {content.release} has counter {content.counter}, and this site is at {reached}: an older "
+                f"release is loaded only with --allow-rollback {content.release}"
             )
         here = ARCHITECTURES.get(platform.machine(), platform.machine())
         if other := sorted({image.architecture for image in content.images} - {here}):
