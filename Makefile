@@ -49,8 +49,8 @@ hosts: setup ## build all images and run each, then every role on real systemd h
 federation: setup ## a hub and two trusts on bare hosts with a firewall between, by the playbooks (needs Docker and root; KEEP=1 leaves them up)
 	@PYTHONPATH=ansible:ansible/molecule $(DOCKER) $(V)/python -m federation $(if $(KEEP),--keep) $(FEDERATION_ARGS)
 
-offline: setup ## a TRE's bare host without internet, made from a signed bundle alone, trains with a hub (needs Docker and root)
-	@PYTHONPATH=ansible:ansible/molecule $(DOCKER) $(WITHOUT_DOCKER) $(V)/python -m federation --only tre --rounds 2 $(FEDERATION_ARGS)
+offline: ## the same with the hub and the TRE alone, whose bare host has no internet and a signed bundle (KEEP=1 leaves them up)
+	@$(MAKE) --no-print-directory federation FEDERATION_ARGS='--only tre --rounds 2 $(FEDERATION_ARGS)'
 
 format: ## write the code in the one format
 	$(V)/ruff check --fix-only . && $(V)/ruff format .

@@ -169,8 +169,9 @@ class Federation:
 
     def _archived(self) -> set[str]:
         """Images that hosts take from archives: all that no bundle brings."""
-        with_archives = any(not trust.airlocked for trust in self.wishes.trusts)
-        return {*HUB_IMAGES, *(TRUST_IMAGES if with_archives else ()), *(STAND_INS if with_archives else ())}
+        if all(trust.airlocked for trust in self.wishes.trusts):
+            return set(HUB_IMAGES)
+        return {*HUB_IMAGES, *TRUST_IMAGES, *STAND_INS}
 
     def _image(self, name: str) -> str:
         return tag(self._listed, name, self._release)
