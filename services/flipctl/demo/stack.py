@@ -193,8 +193,8 @@ class Stack:
             {
                 "DATA_ACCESS_DATABASE_URL": reader_url,
                 "DATA_ACCESS_OWNER_DATABASE_URL": owner_url,
-                # What every answer takes, however soon it is there; these databases are small.
-                "COHORT_QUERY_SECONDS": 1,
+                # What every answer takes, however soon it is there: these databases are small, the machine may be busy.
+                "COHORT_QUERY_SECONDS": 5,
                 **keys,
             },
             start=False,

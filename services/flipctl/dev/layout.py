@@ -182,7 +182,7 @@ def _trust_settings(part: str, secrets: Mapping[str, str]) -> dict[str, dict[str
         "data-access-api": {
             "DATA_ACCESS_DATABASE_URL": f"postgresql://omop_reader:{mine['READER_PASSWORD']}{database}",
             "DATA_ACCESS_OWNER_DATABASE_URL": f"postgresql://flip_owner:{secrets['DATABASE_PASSWORD']}{database}",
-            "COHORT_QUERY_SECONDS": 1,
+            "COHORT_QUERY_SECONDS": 5,
             **internal,
             **apps,
         },
