@@ -65,8 +65,8 @@ def scenarios(wanted: list[str]) -> list[tuple[Path, str]]:
     return [(role, name) for role, name in found if not wanted or {role.name, f"{role.name}/{name}"} & set(wanted)]
 
 
-def play(role: Path, scenario: str, log: Path, variables: dict[str, str]) -> bool:
-    """Runs one scenario; says how it ended and how long it took."""
+def play(role: Path, scenario: str, log: Path, variables: dict[str, str]) -> str | None:
+    """Runs one scenario, says how it ended and how long it took; the end of the step that failed, if one did."""
     name = f"{role.name}/{scenario}"
     print(f"        {name}", flush=True)
     begun = time.monotonic()
@@ -74,13 +74,13 @@ def play(role: Path, scenario: str, log: Path, variables: dict[str, str]) -> boo
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(command, cwd=role, env=variables, stdout=output, stderr=output, check=False)
     lasted = f"{time.monotonic() - begun:.0f} s"
-    if done.returncode:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        end = next((number for number, line in enumerate(lines) if STEP_FAILED in line), len(lines))
-        print(*lines[:end][-SHOWN_LINES:], f"FAILED  {name}  {lasted}; all of it: {log}", sep="\n", flush=True)
-    else:
+    if not done.returncode:
         print(f"passed  {name}  {lasted}", flush=True)
-    return not done.returncode
+        return None
+    print(f"FAILED  {name}  {lasted}; all of it: {log}", flush=True)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    end = next((number for number, line in enumerate(lines) if STEP_FAILED in line), len(lines))
+    return "\n".join([f"\nThe end of what failed in {name}:", *lines[:end][-SHOWN_LINES:]])
 
 
 def play_all(todo: list[tuple[Path, str]], suite: str, jobs: int) -> bool:
@@ -103,9 +103,11 @@ def play_all(todo: list[tuple[Path, str]], suite: str, jobs: int) -> bool:
     begun = time.monotonic()
     with ThreadPoolExecutor(jobs) as pool:
         runs = [pool.submit(play, role, name, logs / f"{role.name}-{name}.log", variables) for role, name in todo]
-    passed = sum(run.result() for run in runs)
-    print(f"\n{suite}: {passed} of {len(todo)} scenarios passed in {time.monotonic() - begun:.0f} s")
-    return passed == len(todo)
+    # Last of all, where whoever has only the end of a long log still finds it.
+    failures = [failure for run in runs if (failure := run.result())]
+    passed = f"{len(todo) - len(failures)} of {len(todo)} scenarios passed"
+    print(*failures, f"\n{suite}: {passed} in {time.monotonic() - begun:.0f} s", sep="\n")
+    return not failures
 
 
 def main() -> int:
