@@ -13,6 +13,7 @@ import psutil
 
 from federation.docker import FederationError
 from federation.plan import FOLDER, INVENTORY, ROOT
+from run import built_modules
 
 VENV = ROOT / ".venv-hosts"
 POLL_SECONDS = 0.1
@@ -104,7 +105,9 @@ def running(order: Order) -> Iterator["subprocess.Popen[bytes]"]:
         "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
         "ANSIBLE_HOME": str(VENV / "home"),
         "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks",
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "ansible" / "molecule" / "callbacks"),
+        "ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks,built_modules",
+        "FLIP_BUILT_MODULES": str(built_modules()),
         "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
     with order.log.open("w", encoding="utf-8") as file:

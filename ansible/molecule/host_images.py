@@ -85,11 +85,19 @@ def image_id(tag: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def made_by_this(tag: str) -> bool:
-    """Whether a host's image is there, and of the script as it is now."""
-    wanted = hashlib.sha256((HERE / "host_image.sh").read_bytes()).hexdigest()
-    command = ("docker", "image", "inspect", "--format", '{{index .Config.Labels "flip.molecule.made-by"}}', tag)
+def made_of(tag: str, label: str, wanted: str) -> bool:
+    """Whether an image is there, and its label `flip.molecule.LABEL` has this value."""
+    command = ("docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "flip.molecule.{label}"}}}}', tag)
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == wanted
+
+
+def digest(*files: Path) -> str:
+    """SHA-256 of these files of the checkout, their names included; folders stand for all that is in them."""
+    every = {file for one in files for file in ([one] if one.is_file() else one.rglob("*"))}
+    whole = hashlib.sha256()
+    for file in sorted(file for file in every if file.is_file() and "__pycache__" not in file.parts):
+        whole.update(f"{file.relative_to(ROOT)} {file.stat().st_size} ".encode() + file.read_bytes())
+    return whole.hexdigest()
 
 
 def bare_host(suite: str) -> str:
@@ -101,7 +109,7 @@ def bare_host(suite: str) -> str:
         StepError: one of these is missing.
     """
     tag = f"flip-molecule-host:{suite}"
-    if made_by_this(tag):
+    if made_of(tag, "made-by", hashlib.sha256((HERE / "host_image.sh").read_bytes()).hexdigest()):
         return tag
     there = SUITES[suite].distribution
     keyring = KEYRINGS / there.keyring
