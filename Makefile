@@ -17,8 +17,8 @@ demo: ## a hub and two trusts on this machine train on real images (KEEP=1 leave
 
 test: setup ## set up, then run every check and test (hosts need Docker and root)
 	@rm -f .flip/skipped
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types lint-playbooks
-	@$(MAKE) --no-print-directory -j2 unit hosts WITHOUT_DOCKER=--or-skip
+	@$(MAKE) --no-print-directory -j2 lint types
+	@$(MAKE) --no-print-directory -j3 lint-playbooks hosts unit WITHOUT_DOCKER=--or-skip
 	@[ ! -e .flip/skipped ] || cat .flip/skipped
 
 setup: ## the virtual environment and what the tests need
@@ -42,7 +42,7 @@ coverage: setup ## every test, and which lines of services/ none of them runs; t
 image-tests: setup ## build all images and run them, alone and then as `make up` does (needs Docker)
 	@$(DOCKER) $(V)/pytest -m docker tests/images tests/flipctl/dev
 
-hosts: setup ## build all images and run each, then every role on real systemd hosts (needs Docker, and root the first time; HOSTS_ARGS='flip_trust --suite trixie')
+hosts: setup ## build all images and run each, then every role on real systemd hosts, and `offline` (needs Docker and root; HOSTS_ARGS='flip_trust --suite trixie')
 	@$(DOCKER) $(WITHOUT_DOCKER) $(V)/pytest -m docker tests/images tests/flip_airlock
 	@$(DOCKER) $(WITHOUT_DOCKER) $(PYTHON) ansible/molecule/run.py --no-lint $(HOSTS_ARGS)
 
