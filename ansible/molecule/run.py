@@ -5,9 +5,9 @@
     python3 ansible/molecule/run.py offline                      # a hub and a TRE without a way out: `make offline`
     python3 ansible/molecule/run.py --suite noble flip_base      # on Ubuntu 24.04
 
-What each scenario prints is in .flip/hosts/; the end of a step that failed is shown. Needs Docker, root with
-debootstrap where the host image is not there yet, and this checkout's images for the roles that deploy them. Standard
-library only: it makes its own virtual environment in .venv-hosts; `offline` runs in that of `make setup`.
+What each scenario prints is in .flip/hosts/; the end of a step that failed is shown. Needs Docker, root for
+`offline` and (with debootstrap) where the host image is not there yet, and this checkout's images for what deploys
+them. Standard library only: it makes its own virtual environment in .venv-hosts; `offline` has that of `make setup`.
 """
 
 import argparse
@@ -93,6 +93,8 @@ class Scenario(NamedTuple):
     command: tuple[str, ...]
     images: tuple[str, ...] = ()
     """Of this checkout, which its hosts load."""
+    ready: bool = False
+    """Whether its hosts begin ready: see `ready_host`."""
 
     def run(self, log: Path, variables: dict[str, str]) -> bool:
         """Whether it passed."""
@@ -107,7 +109,8 @@ def molecule(name: str, file: Path) -> Scenario:
     """A scenario from its molecule.yml."""
     base = ("--base-config", str(ANSIBLE / "molecule/base.yml"))
     command = (tool("molecule"), *base, "test", "-s", file.parent.name)
-    return Scenario(name, file.parents[2], command, tuple(named_in([file])))
+    ready = "${FLIP_READY_IMAGE}" in file.read_text(encoding="utf-8")
+    return Scenario(name, file.parents[2], command, tuple(named_in([file])), ready)
 
 
 def offline(suite: str) -> Scenario:
@@ -177,7 +180,8 @@ def play_all(todo: list[Scenario], suite: str, jobs: int) -> bool:
         FLIP_SAVED_IMAGES=str(saved(sorted({image for one in todo for image in one.images}))),
         FLIP_RELEASE=release(),
     )
-    variables["FLIP_READY_IMAGE"] = ready_host(suite, logs, variables)
+    if any(one.ready for one in todo):
+        variables["FLIP_READY_IMAGE"] = ready_host(suite, logs, variables)
     # Those that take longest come first, so that none runs alone in the end: they deploy the most.
     todo = sorted(todo, key=lambda one: (one.name != OFFLINE, -len(one.images)))
     begun = time.monotonic()
