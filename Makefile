@@ -17,8 +17,8 @@ demo: ## a hub and two trusts on this machine train on real images (KEEP=1 leave
 
 test: setup ## set up, then run every check and test (hosts need Docker and root)
 	@rm -f .flip/skipped
-	@$(MAKE) --no-print-directory -j2 lint types
-	@$(MAKE) --no-print-directory -j3 lint-playbooks hosts unit WITHOUT_DOCKER=--or-skip
+	@$(MAKE) --no-print-directory -j3 lint types lint-playbooks
+	@$(MAKE) --no-print-directory -j2 hosts unit WITHOUT_DOCKER=--or-skip
 	@[ ! -e .flip/skipped ] || cat .flip/skipped
 
 setup: ## the virtual environment and what the tests need
