@@ -23,9 +23,9 @@ from flip_hub.tasks.bus import TaskBus
 from flip_hub.tasks.routes import router as tasks
 from flip_hub.tasks.sweeper import sweeping
 from flip_hub.trusts.importing import import_trusts
+from flip_hub.trusts.master_key import open_vault
 from flip_hub.trusts.routes import router as trusts
 from flip_hub.trusts.trust_routes import router as trust_side
-from flip_hub.trusts.vault import Vault
 from flip_hub.users.auth_routes import router as sign_in
 from flip_hub.users.routes import router as users
 from flip_hub.users.service import authenticate
@@ -50,7 +50,7 @@ async def open_hub(settings: HubSettings) -> AsyncIterator[Hub]:
         db = Database(url)
         stack.push_async_callback(db.close)
         bus = await stack.enter_async_context(TaskBus.connected(db))
-        hub = Hub(settings=settings, db=db, vault=Vault.open(settings), bus=bus)
+        hub = Hub(settings=settings, db=db, vault=await open_vault(settings, db), bus=bus)
         async with db.transaction() as session:
             await import_trusts(session, hub)
         await stack.enter_async_context(sweeping(hub))

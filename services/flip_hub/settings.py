@@ -1,15 +1,20 @@
 """Settings of the hub."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, HttpUrl, SecretStr, StringConstraints
+from pydantic import Field, HttpUrl, SecretStr, StringConstraints, model_validator
 
 from flip_common.settings import ServiceSettings
 from flip_common.wire import WireModel
 from flip_common.wire.model import FLBackend, Sha256Hex, TrustName
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
+
+_ARN = r"arn:aws[a-z-]*:{}:[a-z0-9-]+:\d{{12}}:"
+KmsKey = Annotated[
+    str, StringConstraints(pattern=rf"^{_ARN.format('kms')}(key/[0-9a-z-]{{36}}|alias/[A-Za-z0-9/_-]{{1,256}})$")
+]
 
 
 class FLNet(WireModel):
@@ -34,6 +39,11 @@ class HubSettings(ServiceSettings):
         default=None,
         description="File (mode 0600) with the key that wraps trusts' payload keys; "
         "unset: HUB_DATA_DIR/master.key, made at first start",
+    )
+    hub_master_kms_key: KmsKey | None = Field(
+        default=None,
+        description="ARN of the AWS KMS key, or of an alias, that guards the key that wraps trusts' payload keys; "
+        "in place of a file",
     )
     hub_release: str = Field(default="development", max_length=64, description="Release the hub runs")
     hub_session_hours: float = Field(default=12, gt=0, le=168, description="Hours until a sign-in ends")
@@ -82,3 +92,9 @@ class HubSettings(ServiceSettings):
         default=50, ge=1, description="Cohort queries a project may put to trusts in 24 hours; each eases differencing"
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @model_validator(mode="after")
+    def _one_master_key(self) -> Self:
+        if self.hub_master_kms_key and self.hub_master_key_file:
+            raise ValueError("HUB_MASTER_KMS_KEY and HUB_MASTER_KEY_FILE exclude each other; unset one")
+        return self

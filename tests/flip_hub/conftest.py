@@ -18,6 +18,7 @@ import asyncpg
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from aws_stand_in import aws, moto_server  # noqa: F401 - fixtures
 from fastapi import FastAPI
 
 from flip_common.envelope import Binding, open_sealed, seal

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, String, Text, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flip_hub.columns import Json
@@ -44,3 +44,15 @@ class TrustKey(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     first_used_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
+
+
+class WrappedMasterKey(Base):
+    """The hub's master key as the KMS wrapped it. There is none where a file holds the key, and never a second."""
+
+    __tablename__ = "wrapped_master_keys"
+    __table_args__ = (CheckConstraint("id = 1", name="only_one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    kms_key: Mapped[str] = mapped_column(String(2048))
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
