@@ -14,9 +14,8 @@ from flip_common.settings import SettingsError
 from flip_common.web import Problem
 from flip_common.wire import Role
 from flip_hub.app import create_app
-from flip_hub.db import Database
-from flip_hub.embedded import EmbeddedDatabaseError, database_url
-from flip_hub.migrations import upgrade
+from flip_hub.embedded import EmbeddedDatabaseError
+from flip_hub.opening import open_database
 from flip_hub.serving import Address, ServeError, Tls
 from flip_hub.serving import serve as serve_until_stopped
 from flip_hub.settings import HubSettings
@@ -80,7 +79,7 @@ def create_admin(
         asyncio.run(_create_admin(settings, body))
     except ValidationError as error:
         _refuse("\n".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_input=False)))
-    except (Problem, EmbeddedDatabaseError) as error:
+    except (Problem, EmbeddedDatabaseError, SettingsError) as error:
         _refuse(str(error))
     typer.echo(f"administrator {body.email} made")
 
@@ -100,15 +99,8 @@ def openapi(
 
 
 async def _create_admin(settings: HubSettings, body: CreateUser) -> None:
-    settings.hub_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    async with database_url(settings, join=True) as url:
-        await upgrade(url)
-        db = Database(url, pool_size=1)
-        try:
-            async with db.transaction() as session:
-                await accounts.create(session, "create-admin", body)
-        finally:
-            await db.close()
+    async with open_database(settings, pool_size=1, join=True) as db, db.transaction() as session:
+        await accounts.create(session, "create-admin", body)
 
 
 def _settings(env_file: Path | None) -> HubSettings:

@@ -10,12 +10,10 @@ from flip_common import __version__
 from flip_common.web import install, require_key
 from flip_hub.audit.routes import router as audit
 from flip_hub.cohorts.routes import router as cohorts
-from flip_hub.db import Database
-from flip_hub.embedded import database_url
 from flip_hub.jobs.watch import watch_jobs
-from flip_hub.migrations import upgrade
 from flip_hub.models.internal import router as internal_models
 from flip_hub.models.routes import router as models
+from flip_hub.opening import open_database
 from flip_hub.projects.routes import router as projects
 from flip_hub.settings import HubSettings
 from flip_hub.state import Hub
@@ -39,16 +37,13 @@ async def open_hub(settings: HubSettings) -> AsyncIterator[Hub]:
     """Opens the database (embedded if none is set), migrates it, starts the bus, the task sweeper and the job watcher.
 
     Raises:
-        flip_common.settings.SettingsError: a trust named in the settings cannot be registered.
+        flip_common.settings.SettingsError: the database cannot be reached, or a trust named in the settings not be
+            registered.
         flip_hub.trusts.vault.VaultError: the master key cannot be used.
-        sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or migrated.
+        sqlalchemy.exc.SQLAlchemyError: the database cannot be migrated.
     """
-    settings.hub_data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(database_url(settings))
-        await upgrade(url)
-        db = Database(url)
-        stack.push_async_callback(db.close)
+        db = await stack.enter_async_context(open_database(settings))
         bus = await stack.enter_async_context(TaskBus.connected(db))
         hub = Hub(settings=settings, db=db, vault=await open_vault(settings, db), bus=bus)
         async with db.transaction() as session:

@@ -5,11 +5,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import DateTime, MetaData, TypeDecorator, event
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+
+from flip_hub.login import CONNECT_SECONDS, DatabaseSecret
 
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -50,16 +53,22 @@ def utcnow() -> datetime:
 
 
 class Database:
-    """An engine and its transactions. PostgreSQL in production; SQLite for tests of pure logic."""
+    """An engine and its transactions. PostgreSQL in production; SQLite for tests of pure logic.
 
-    def __init__(self, url: str, pool_size: int = 10) -> None:
+    User and password are those of the secret, if there is one, else of the URL.
+    """
+
+    def __init__(self, url: str, pool_size: int = 10, secret: DatabaseSecret | None = None) -> None:
         parsed = make_url(url)
         drivers = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
         backend = parsed.get_backend_name()
         if backend not in drivers:
             raise ValueError(f"database {backend!r} is not supported; use postgresql://")
-        options: dict[str, Any] = {} if backend == "sqlite" else {"pool_size": pool_size, "pool_pre_ping": True}
+        options: dict[str, Any] = {}
+        if backend == "postgresql":
+            options = {"pool_size": pool_size, "pool_pre_ping": True, "async_creator": self.connect}
         self.url = parsed.set(drivername=drivers[backend])
+        self._secret = secret
         self.engine: AsyncEngine = create_async_engine(self.url, **options)
         if backend == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _enforce_foreign_keys)
@@ -69,6 +78,20 @@ class Database:
     def is_postgresql(self) -> bool:
         """Whether row locks and LISTEN/NOTIFY are there."""
         return self.url.get_backend_name() == "postgresql"
+
+    async def connect(self) -> asyncpg.Connection:
+        """A new connection: the pool's, and for LISTEN and locks one outside of it, which the caller closes.
+
+        PostgreSQL only.
+
+        Raises:
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the server refuses or cannot be reached.
+            flip_common.settings.SettingsError: see `DatabaseSecret.connect`.
+        """
+        dsn = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        if self._secret is not None:
+            return await self._secret.connect(dsn)
+        return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -1,7 +1,10 @@
 """Settings of the hub."""
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
+from urllib.parse import parse_qsl
 
 from pydantic import Field, HttpUrl, SecretStr, StringConstraints, model_validator
 
@@ -15,6 +18,13 @@ _ARN = r"arn:aws[a-z-]*:{}:[a-z0-9-]+:\d{{12}}:"
 KmsKey = Annotated[
     str, StringConstraints(pattern=rf"^{_ARN.format('kms')}(key/[0-9a-z-]{{36}}|alias/[A-Za-z0-9/_-]{{1,256}})$")
 ]
+SecretName = Annotated[
+    str, StringConstraints(pattern=rf"^({_ARN.format('secretsmanager')}secret:)?[A-Za-z0-9/_+=.@!-]{{1,519}}$")
+]
+# So narrow that all who parse it find the same host in it.
+_URL_BESIDE_SECRET = re.compile(
+    r"postgresql://([^:@/?#\s]+@)?(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d+)?/[^/?#\s]+(\?(?P<options>[^#\s]*))?"
+)
 
 
 class FLNet(WireModel):
@@ -34,6 +44,11 @@ class HubSettings(ServiceSettings):
     database_url: SecretStr | None = Field(
         default=None,
         description="PostgreSQL as postgresql://user:password@host/name; unset: embedded, in HUB_DATA_DIR/postgres",
+    )
+    database_secret: SecretName | None = Field(
+        default=None,
+        description="ARN or name of the AWS Secrets Manager secret with the database's user and password; "
+        "DATABASE_URL has none then, and TLS with sslmode=verify-full",
     )
     hub_master_key_file: Path | None = Field(
         default=None,
@@ -98,3 +113,30 @@ class HubSettings(ServiceSettings):
         if self.hub_master_kms_key and self.hub_master_key_file:
             raise ValueError("HUB_MASTER_KMS_KEY and HUB_MASTER_KEY_FILE exclude each other; unset one")
         return self
+
+    @model_validator(mode="after")
+    def _password_travels_safely(self) -> Self:
+        if self.database_secret is None:
+            return self
+        url = self.database_url.get_secret_value() if self.database_url else ""
+        found = _URL_BESIDE_SECRET.fullmatch(url)
+        options = parse_qsl(found["options"] or "", keep_blank_values=True) if found else []
+        names = sorted(name for name, _ in options)
+        if found is None or names not in ([], ["sslmode"], ["sslrootcert"], ["sslmode", "sslrootcert"]):
+            raise ValueError(
+                "DATABASE_URL: with DATABASE_SECRET it is postgresql://HOST:PORT/NAME?sslmode=verify-full&"
+                "sslrootcert=CA-FILE, without a password: that comes from the secret"
+            )
+        if dict(options).get("sslmode") != "verify-full" and not _is_loopback(found["host"].strip("[]")):
+            raise ValueError(
+                f"DATABASE_URL: the password of DATABASE_SECRET would go to whoever answers for {found['host']}; "
+                "add ?sslmode=verify-full&sslrootcert=CA-FILE"
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

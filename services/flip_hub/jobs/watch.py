@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import select
 
 from flip_common.wire import JobSpec, JobState, JobStatus
@@ -87,8 +86,7 @@ async def _leading(hub: Hub) -> AsyncIterator[_Signals]:
     if not hub.db.is_postgresql:
         yield signals
         return
-    dsn = hub.db.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await hub.db.connect()
     try:
         connection.add_termination_listener(signals.terminated)
         # Asked again and again, because a waiting pg_advisory_lock cannot be told from a dead connection.

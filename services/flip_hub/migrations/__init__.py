@@ -8,23 +8,24 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from flip_hub.db import Database
+from flip_hub.login import DatabaseSecret
 
 _LOCK = 0x464C4950  # "FLIP": the advisory lock under which one hub at a time migrates
 
 
-async def upgrade(url: str) -> None:
+async def upgrade(url: str, secret: DatabaseSecret | None = None) -> None:
     """Brings the database to the newest revision. Hubs that start together take turns.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or migrated.
+        OSError, sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or migrated.
         alembic.util.CommandError: the database was made by a newer release.
     """
-    await run(url, lambda config: command.upgrade(config, "head"))
+    await run(url, lambda config: command.upgrade(config, "head"), secret)
 
 
-async def run(url: str, action: Callable[[Config], None]) -> None:
+async def run(url: str, action: Callable[[Config], None], secret: DatabaseSecret | None = None) -> None:
     """Runs an Alembic command on the database under the migration lock."""
-    db = Database(url, pool_size=1)
+    db = Database(url, 1, secret)
     try:
         async with db.engine.connect() as connection:
             if db.is_postgresql:

@@ -95,8 +95,7 @@ class TaskBus:
         self._wake(UUID(payload))
 
     async def _listen(self) -> asyncpg.Connection:
-        dsn = self._db.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = await asyncpg.connect(dsn, timeout=10)
+        connection = await self._db.connect()
         await connection.add_listener(CHANNEL, self._notified)
         return connection
 
