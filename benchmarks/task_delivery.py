@@ -37,6 +37,7 @@ from flip_hub.__main__ import app as run_hub
 from flip_hub.db import Database
 from flip_hub.embedded import database_url
 from flip_hub.migrations import upgrade
+from flip_hub.models.files.folder import FolderFiles
 from flip_hub.settings import HubSettings
 from flip_hub.state import Hub
 from flip_hub.tasks.bus import TaskBus
@@ -191,7 +192,8 @@ async def main(arguments: argparse.Namespace) -> None:
             await upgrade(url)
             db = Database(url)
             async with TaskBus.connected(db) as bus:
-                hub = Hub(settings=settings, db=db, vault=Vault.open(settings), bus=bus)
+                files = FolderFiles(Path(name) / "models")
+                hub = Hub(settings=settings, db=db, vault=Vault.open(settings), bus=bus, files=files)
                 trusts = []
                 async with db.transaction() as session:
                     for _ in range(max(arguments.trusts)):

@@ -11,6 +11,7 @@ from flip_common.web import install, require_key
 from flip_hub.audit.routes import router as audit
 from flip_hub.cohorts.routes import router as cohorts
 from flip_hub.jobs.watch import watch_jobs
+from flip_hub.models.files.opening import opened_files
 from flip_hub.models.internal import router as internal_models
 from flip_hub.models.routes import router as models
 from flip_hub.opening import open_database
@@ -34,18 +35,19 @@ PUBLIC = (tasks, trust_side, sign_in, users, trusts, projects, cohorts, models, 
 
 @asynccontextmanager
 async def open_hub(settings: HubSettings) -> AsyncIterator[Hub]:
-    """Opens the database (embedded if none is set), migrates it, starts the bus, the task sweeper and the job watcher.
+    """Opens files and database (embedded if none is set), migrates it, starts bus, task sweeper and job watcher.
 
     Raises:
-        flip_common.settings.SettingsError: the database cannot be reached, or a trust named in the settings not be
-            registered.
+        flip_common.settings.SettingsError: the database cannot be reached, or a trust or the bucket that the settings
+            name cannot be used.
         flip_hub.trusts.vault.VaultError: the master key cannot be used.
         sqlalchemy.exc.SQLAlchemyError: the database cannot be migrated.
     """
     async with AsyncExitStack() as stack:
+        files = await stack.enter_async_context(opened_files(settings))
         db = await stack.enter_async_context(open_database(settings))
         bus = await stack.enter_async_context(TaskBus.connected(db))
-        hub = Hub(settings=settings, db=db, vault=await open_vault(settings, db), bus=bus)
+        hub = Hub(settings=settings, db=db, vault=await open_vault(settings, db), bus=bus, files=files)
         async with db.transaction() as session:
             await import_trusts(session, hub)
         await stack.enter_async_context(sweeping(hub))

@@ -1,11 +1,17 @@
-"""AWS as the hub calls it. boto3 is an extra (`hub-aws`), imported when a setting asks for AWS."""
+"""AWS as the hub calls it: one place for retries, time limits and the name the hub gives itself."""
 
 import asyncio
-import importlib
 import logging
+from importlib import import_module
 from typing import Any
 
+from flip_common import __version__
 from flip_common.settings import SettingsError
+
+ATTEMPTS = 4
+"""Times a call is tried, with growing pauses of a few seconds in all."""
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+CONNECTIONS = 64
 
 
 class AwsError(RuntimeError):
@@ -13,18 +19,29 @@ class AwsError(RuntimeError):
 
 
 def client(service: str) -> Any:
-    """A boto3 client. It blocks, so it is for threads; it tries three times, each 5 s to connect, 10 s for an answer.
+    """boto3's client of a service, which blocks. Region, credentials and endpoint come from AWS's usual environment.
 
     Raises:
-        SettingsError: boto3 is not installed.
-        botocore.exceptions.BotoCoreError: no region is set.
+        SettingsError: boto3 is not installed, or what AWS's environment says cannot be used.
     """
-    config = _package("botocore.config").Config(
-        connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
+    try:
+        boto3, botocore = import_module("boto3"), import_module("botocore.config")
+    except ImportError:
+        raise SettingsError("boto3 is not installed here; run: pip install 'flip-platform[hub-aws]'") from None
+    for library in ("boto3", "botocore", "s3transfer", "urllib3"):
+        # Below this they log requests and answers whole: session tokens, keys and passwords among them.
+        logging.getLogger(library).setLevel(logging.WARNING)
+    config = botocore.Config(
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        user_agent_extra=f"flip-hub/{__version__}",
     )
-    # At DEBUG botocore logs what AWS answers, keys and passwords included.
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    return _package("boto3").session.Session().client(service, config=config)
+    try:
+        return boto3.Session().client(service, config=config)
+    except (import_module("botocore.exceptions").BotoCoreError, ValueError) as error:
+        raise SettingsError(f"AWS's environment (AWS_DEFAULT_REGION and so on) cannot be used: {error}") from None
 
 
 async def call(service: str, operation: str, **arguments: Any) -> dict[str, Any]:
@@ -32,24 +49,18 @@ async def call(service: str, operation: str, **arguments: Any) -> dict[str, Any]
 
     Raises:
         AwsError: AWS refuses or does not answer.
-        SettingsError: boto3 is not installed.
+        SettingsError: see `client`.
     """
     return await asyncio.to_thread(_call, service, operation, arguments)
 
 
 def _call(service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    errors = _package("botocore.exceptions")
+    caller = client(service)
+    errors = import_module("botocore.exceptions")
     try:
-        answer: dict[str, Any] = getattr(client(service), operation)(**arguments)
+        answer: dict[str, Any] = getattr(caller, operation)(**arguments)
     except (errors.ClientError, errors.BotoCoreError) as error:
         raise AwsError(str(error)) from None
+    finally:
+        caller.close()
     return answer
-
-
-def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        raise SettingsError(
-            "boto3 is not installed, which settings that name AWS need; run: pip install 'flip-platform[hub-aws]'"
-        ) from None

@@ -81,6 +81,8 @@ class DatabaseSecret:
     async def _read(self, stage: str, instead: _Login | None = None) -> _Login:
         try:
             answer = await aws.call("secretsmanager", "get_secret_value", SecretId=self._secret, VersionStage=stage)
+        except SettingsError as error:
+            raise self._problem(str(error)) from None
         except aws.AwsError as error:
             if instead is not None:  # as a rule nothing is pending, which AWS answers with an error
                 return instead

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Self
 from urllib.parse import parse_qsl
 
-from pydantic import Field, HttpUrl, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, StringConstraints, model_validator
 
 from flip_common.settings import ServiceSettings
 from flip_common.wire import WireModel
@@ -27,6 +27,27 @@ _URL_BESIDE_SECRET = re.compile(
 )
 
 
+def _bucket(name: str) -> str:
+    # docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        raise ValueError("a bucket's name has 3 to 63 characters: a-z, 0-9, '-' and '.', the first and last no mark")
+    if ".." in name or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", name):
+        raise ValueError("a bucket's name has no two dots in a row and does not look like an IP address")
+    if name.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or name.endswith(("-s3alias", "--ol-s3", ".mrap")):
+        raise ValueError("this beginning or ending is AWS's own; give the bucket's name itself")
+    return name
+
+
+def _prefix(prefix: str) -> str:
+    parts = prefix.split("/") if prefix else []
+    if len(prefix) > 200 or any(not re.fullmatch(r"[A-Za-z0-9_.-]+", part) or not part.strip(".") for part in parts):
+        raise ValueError(
+            "a prefix has parts of letters, digits, '_', '.' and '-' with '/' between them and none at either end, "
+            "such as flip/hub1, and 200 characters at most"
+        )
+    return prefix
+
+
 class FLNet(WireModel):
     """One FL server and its clients, reached through the FL API beside the server."""
 
@@ -40,7 +61,15 @@ class HubSettings(ServiceSettings):
 
     reserved_prefixes: ClassVar[tuple[str, ...]] = ("HUB_", "TASK_", "FL_NETS")
 
-    hub_data_dir: Path = Field(description="Folder of app files, results, the master key and embedded PostgreSQL")
+    hub_data_dir: Path = Field(
+        description="Folder of app files and results (unless in a bucket), the master key and embedded PostgreSQL"
+    )
+    hub_files_bucket: Annotated[str, AfterValidator(_bucket)] | None = Field(
+        default=None, description="S3 bucket of app files and results; unset: HUB_DATA_DIR/models"
+    )
+    hub_files_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+        default="", description="What keys in HUB_FILES_BUCKET begin with, such as flip/hub1; one for each database"
+    )
     database_url: SecretStr | None = Field(
         default=None,
         description="PostgreSQL as postgresql://user:password@host/name; unset: embedded, in HUB_DATA_DIR/postgres",
@@ -107,6 +136,12 @@ class HubSettings(ServiceSettings):
         default=50, ge=1, description="Cohort queries a project may put to trusts in 24 hours; each eases differencing"
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @model_validator(mode="after")
+    def _prefix_of_a_bucket(self) -> Self:
+        if self.hub_files_prefix and self.hub_files_bucket is None:
+            raise ValueError("HUB_FILES_PREFIX is set and HUB_FILES_BUCKET is not; set both, or leave the prefix out")
+        return self
 
     @model_validator(mode="after")
     def _one_master_key(self) -> Self:

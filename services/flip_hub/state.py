@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from flip_hub.db import Database
+from flip_hub.models.files import ModelFiles
 from flip_hub.settings import HubSettings
 from flip_hub.tasks.bus import TaskBus
 from flip_hub.trusts.vault import Vault
@@ -19,6 +20,7 @@ class Hub:
     db: Database
     vault: Vault
     bus: TaskBus
+    files: ModelFiles
 
 
 async def _hub(request: Request) -> Hub:

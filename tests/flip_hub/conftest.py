@@ -18,12 +18,13 @@ import asyncpg
 import httpx
 import pytest
 from argon2 import PasswordHasher
-from aws_stand_in import aws, moto_server  # noqa: F401 - fixtures
+from aws_stand_in import REGION, aws, moto_server
 from fastapi import FastAPI
 
 from flip_common.envelope import Binding, open_sealed, seal
 from flip_common.keys import PayloadKey, generate_api_key, hash_api_key
 from flip_common.wire import PAYLOADS, LeasedTask, LeaseResponse, Role, WireModel
+from flip_hub import aws as aws_clients
 from flip_hub.app import create_app, create_internal_app, open_hub
 from flip_hub.embedded import EmbeddedServer
 from flip_hub.migrations import upgrade
@@ -35,6 +36,7 @@ from flip_hub.users.schemas import CreateUser
 from flip_hub.users.service import open_session
 
 PASSWORD = "correct horse battery"
+__all__ = ["aws", "moto_server"]  # fixtures that live elsewhere
 
 
 class PgCluster:
@@ -113,7 +115,25 @@ def internal_key() -> str:
 
 
 @pytest.fixture
-def hub_settings(tmp_path: Path, pg_url: str, internal_key: str) -> Callable[..., HubSettings]:
+def bucket(aws: str) -> str:
+    """An empty bucket of this test's own."""
+    name = f"flip-{secrets.token_hex(8)}"
+    aws_clients.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
+
+
+@pytest.fixture
+def file_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where the hub keeps models' files: a folder, unless the test asks for a `bucket` (`hub_world.both_places`)."""
+    if getattr(request, "param", "folder") == "folder":
+        return {}
+    return {"hub_files_bucket": request.getfixturevalue("bucket"), "hub_files_prefix": "flip/hub1"}
+
+
+@pytest.fixture
+def hub_settings(
+    tmp_path: Path, pg_url: str, internal_key: str, file_settings: dict[str, Any]
+) -> Callable[..., HubSettings]:
     """Settings on this test's database; keyword arguments change them."""
 
     def make(**changes: Any) -> HubSettings:
@@ -121,6 +141,7 @@ def hub_settings(tmp_path: Path, pg_url: str, internal_key: str) -> Callable[...
             "hub_data_dir": tmp_path / "hub",
             "database_url": pg_url,
             "internal_service_key_hash": hash_api_key(internal_key),
+            **file_settings,
         }
         return HubSettings(**{**values, **changes})
 

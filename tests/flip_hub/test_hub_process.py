@@ -71,6 +71,15 @@ def test_the_embedded_database_outlives_a_killed_hub_and_serves_one_hub_at_a_tim
     assert not (data / "postmaster.pid").exists(), "the server that the killed hub left behind must be stopped too"
 
 
+def test_a_bucket_that_cannot_be_used_ends_the_start_before_anything_else(write_env, open_folder, aws):
+    env_file = write_env(hub_files_bucket="no-such-bucket")
+    refused = run("serve", "--port", "0", "--internal-port", "0", "--env-file", str(env_file))
+    assert refused.exit_code == 2
+    assert "Traceback" not in refused.stderr
+    assert "\nHUB_FILES_BUCKET: no-such-bucket: there is no such bucket" in f"\n{refused.stderr}"
+    assert not (open_folder / "hub-process" / "postgres").exists()
+
+
 def test_sigterm_ends_long_polls_at_once(write_env, start_hub, pg_url):
     env_file = write_env(database_url=pg_url)
     create_admin(env_file)

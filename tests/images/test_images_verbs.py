@@ -152,7 +152,7 @@ def test_a_build_gives_certificates_as_a_secret_and_the_base_as_an_argument(dock
     release = document["release"]
     assert f"--build-arg BASE_IMAGE=flip/part-python:{release} " in builds[-1]
     assert f"--build-arg CODE_IMAGE=flip/part-code:{release} " in builds[-1]
-    assert "--build-arg EXTRAS=hub-api " in builds[-1]
+    assert "--build-arg EXTRAS=hub-api hub-aws " in builds[-1]
     assert "--build-arg SOURCE=https://git.example/flip " in builds[-1]
     assert "building hub (5/5)" in done.stderr
 

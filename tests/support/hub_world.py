@@ -28,6 +28,7 @@ from flip_common.wire import (
     UpdateUserProfileResult,
     WireModel,
 )
+from flip_hub.state import Hub
 
 COUNT = DisclosedCount(suppressed=False, value=40, threshold=10, rounding=10)
 QUERY = "SELECT p.person_id FROM omop.person p WHERE p.year_of_birth > 1950"
@@ -113,6 +114,17 @@ def ok(response: httpx.Response, status: int = 200) -> Any:
     """The JSON of an answer that must have this status."""
     assert response.status_code == status, response.text
     return response.json() if response.content else None
+
+
+async def files(hub: Hub, model_id: str) -> list[str]:
+    """Names of the model's files, and of what uploads left in the spool folder."""
+    folder = hub.files.spool(UUID(model_id))
+    spooled = {path.name for path in folder.rglob("*")} if folder.exists() else set()
+    return sorted({name.last for name in await hub.files.listed(UUID(model_id))} | spooled)
+
+
+both_places = pytest.mark.parametrize("file_settings", ["folder", "bucket"], indirect=True)
+"""Runs a test on a hub that keeps models' files in a folder, and on one that keeps them in a bucket."""
 
 
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:

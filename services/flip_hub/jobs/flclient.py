@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -52,20 +51,15 @@ class FLClient:
         ) as http:
             yield cls(net, http)
 
-    async def create_job(self, spec: JobSpec, app: Path) -> JobCreated:
-        """Submits a job; the same `job_id` again gives the same job.
-
-        Raises:
-            FileNotFoundError: the app's file is gone.
-        """
-        with app.open("rb") as file:
-            return await self._call(
-                "POST",
-                "jobs",
-                JobCreated,
-                data={"spec": spec.model_dump_json()},
-                files={"app": ("app.zip", file, "application/zip")},
-            )
+    async def create_job(self, spec: JobSpec, app: bytes) -> JobCreated:
+        """Submits a job with its app's zip; the same `job_id` again gives the same job."""
+        return await self._call(
+            "POST",
+            "jobs",
+            JobCreated,
+            data={"spec": spec.model_dump_json()},
+            files={"app": ("app.zip", app, "application/zip")},
+        )
 
     async def job(self, job_id: UUID) -> JobState:
         """Where the job stands."""

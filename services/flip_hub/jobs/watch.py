@@ -18,8 +18,8 @@ from flip_hub.jobs.flclient import FLClient, FLRefused, FLUnavailable, FLUnknown
 from flip_hub.jobs.service import CHANNEL, OPEN_STATUSES
 from flip_hub.jobs.sites import SiteSync
 from flip_hub.jobs.tables import Job
-from flip_hub.models.store import app_path, sweep
-from flip_hub.models.tables import Model
+from flip_hub.models.files import FileLost, FileName, Kind, StorageUnavailable
+from flip_hub.models.leftovers import sweep
 from flip_hub.state import Hub
 
 LOCK_KEY = 0x464C4950_4A4F4253  # "FLIPJOBS"
@@ -27,6 +27,8 @@ STANDBY_SECONDS = 2.0
 """Pause between two tries for the lock, and before trying again after a failure."""
 SITES_SECONDS = 10.0
 """Pause between two comparisons of the trusts' FL keys with what the nets know."""
+SWEEP_SECONDS = 86_400.0
+"""Pause between two looks for files of models that nothing needs any more."""
 _LOG_READS = 100
 
 log = logging.getLogger(__name__)
@@ -104,9 +106,9 @@ async def _lead(hub: Hub, signals: _Signals) -> None:
             net.name: await stack.enter_async_context(FLClient.opened(net, hub.settings))
             for net in hub.settings.fl_nets
         }
-        await _sweep(hub)
         busy: dict[UUID, asyncio.Task[None]] = {}
-        sites = [asyncio.create_task(_keep_sites(hub, client)) for client in clients.values()]
+        beside = [asyncio.create_task(_keep_sites(hub, client)) for client in clients.values()]
+        beside.append(asyncio.create_task(_keep_swept(hub)))
         try:
             while not signals.lost.is_set():
                 busy = {job_id: task for job_id, task in busy.items() if not task.done()}
@@ -116,7 +118,7 @@ async def _lead(hub: Hub, signals: _Signals) -> None:
                 await signals.wait(hub.settings.fl_poll_seconds)
             log.warning("the connection that holds the watcher's lock was lost")
         finally:
-            rest = [*busy.values(), *sites]
+            rest = [*busy.values(), *beside]
             for task in rest:
                 task.cancel()
             await asyncio.gather(*rest, return_exceptions=True)
@@ -128,10 +130,14 @@ async def _open_jobs(hub: Hub) -> list[tuple[UUID, str]]:
         return list(await session.execute(query))
 
 
-async def _sweep(hub: Hub) -> None:
-    async with hub.db.transaction() as session:
-        deleted = (await session.scalars(select(Model.id).where(Model.deleted_at.is_not(None)))).all()
-    await asyncio.to_thread(sweep, hub.settings.hub_data_dir, deleted)
+async def _keep_swept(hub: Hub) -> None:
+    while True:
+        try:
+            await sweep(hub)
+        except Exception:
+            # Jobs are watched all the same; files that nobody can get at may wait.
+            log.exception("sweeping files of models failed; trying again in %.0f h", SWEEP_SECONDS / 3600)
+        await asyncio.sleep(SWEEP_SECONDS)
 
 
 async def _keep_sites(hub: Hub, client: FLClient) -> None:
@@ -150,7 +156,7 @@ async def _step(hub: Hub, client: FLClient | None, job_id: UUID, net: str) -> No
         if client is None:
             raise FLUnavailable(f"net {net} is no longer in FL_NETS; put it back, or stop the job")
         await advance(hub, client, job_id)
-    except FLUnavailable as error:
+    except (FLUnavailable, StorageUnavailable) as error:
         await settle.unreachable(hub, job_id, str(error))
     except Exception:
         log.exception("looking at job %s failed", job_id)
@@ -161,6 +167,7 @@ async def advance(hub: Hub, client: FLClient, job_id: UUID) -> None:
 
     Raises:
         FLUnavailable: the FL API does not answer; the job is as before.
+        StorageUnavailable: the app cannot be read at the moment; likewise.
     """
     async with hub.db.transaction() as session:
         job = await session.get_one(Job, job_id)
@@ -198,11 +205,12 @@ async def _take_over(hub: Hub, job: Job, state: JobState) -> None:
 async def _submit(hub: Hub, client: FLClient, job: Job) -> None:
     spec = JobSpec.model_validate(job.spec)
     try:
-        await client.create_job(spec, app_path(hub.settings.hub_data_dir, job.model_id, job.app_sha256))
-    except FileNotFoundError:
-        reason = "the app's file is gone from the hub's disk; make a new model and upload the app again"
+        app = await hub.files.read(FileName(job.model_id, Kind.APP, job.app_sha256))
+    except FileLost as error:
+        reason = f"the app's file is {error}; make a new model and upload the app again"
         await settle.ended(hub, job.id, JobStatus.FAILED, reason)
         return
+    await client.create_job(spec, app)
     if job.unreachable_since is not None:
         await settle.reachable(hub, job.id)
     if not await settle.submitted(hub, job.id):

@@ -18,9 +18,11 @@ from flip_common.wire import ModelStatus
 from flip_hub.audit.service import record
 from flip_hub.auth import Principal
 from flip_hub.db import utcnow
+from flip_hub.models.files import FileName, Kind, Spooled
+from flip_hub.models.files.receiving import discard, explained, receive
+from flip_hub.models.leftovers import drop_unused, sent
 from flip_hub.models.schemas import AppOut
 from flip_hub.models.service import get_model
-from flip_hub.models.store import Stored, app_path, discard, explained, keep, model_folder, receive, remove_file
 from flip_hub.models.tables import Model
 from flip_hub.projects.access import Access
 from flip_hub.state import Hub
@@ -32,40 +34,42 @@ async def upload(session: AsyncSession, hub: Hub, principal: Principal, model_id
     The session's transaction ends before the body is read, so that a slow upload holds no connection.
 
     Raises:
-        Problem: 404, 403, 409 `already_started`, 413, 422 `app_refused` with the findings, 507.
+        Problem: 404, 403, 409 `already_started`, 413, 422 `app_refused` with the findings, 503, 507.
     """
-    data_dir = hub.settings.hub_data_dir
     _must_be_pending(await get_model(session, principal, model_id, Access.WORK))
     await session.commit()
-    stored = await receive(model_folder(data_dir, model_id), request, hub.settings.hub_app_max_bytes)
+    spooled = await receive(hub.files.spool(model_id), request, hub.settings.hub_app_max_bytes)
     try:
-        report, declared = await to_thread(_examine, stored.path)
+        report, declared = await to_thread(_examine, spooled.path)
         if not report.ok:
             findings = report.as_dict()["findings"]
             detail = "; ".join(str(finding) for finding in report.findings[:5])
             raise Problem(422, "app_refused", detail, findings=findings)
-        earlier = await _replace(hub, principal, model_id, stored, {**report.as_dict(), "run_config": declared})
+        name = FileName(model_id, Kind.APP, spooled.sha256)
+        async with sent(hub, name, spooled):
+            earlier = await _replace(hub, principal, name, spooled, {**report.as_dict(), "run_config": declared})
     finally:
-        await discard(stored)
-    if earlier is not None and earlier != stored.sha256:
-        await to_thread(remove_file, app_path(data_dir, model_id, earlier))
+        await discard(spooled)
+    if earlier is not None and earlier != spooled.sha256:
+        await drop_unused(hub, FileName(model_id, Kind.APP, earlier))
     async with hub.db.transaction() as fresh:
         return await describe(fresh, principal, model_id)
 
 
 async def _replace(
-    hub: Hub, principal: Principal, model_id: UUID, stored: Stored, report: dict[str, Any]
+    hub: Hub, principal: Principal, name: FileName, spooled: Spooled, report: dict[str, Any]
 ) -> str | None:
-    """Names the file and writes the row; returns the SHA-256 of the app it replaces."""
+    """Writes the row that names the file; returns the SHA-256 of the app it replaces."""
+    model_id = name.model_id
     async with hub.db.transaction() as session:
         model = await get_model(session, principal, model_id, Access.WORK, lock=True)
         _must_be_pending(model)
         earlier = model.app_sha256
-        model.app_sha256, model.app_bytes, model.app_report = stored.sha256, stored.bytes, report
+        model.app_sha256, model.app_bytes, model.app_report = name.sha256, spooled.bytes, report
         model.app_uploaded_by, model.app_uploaded_at = principal.user_id, utcnow()
-        after = {"app_sha256": stored.sha256, "bytes": stored.bytes}
+        after = {"app_sha256": name.sha256, "bytes": spooled.bytes}
         await record(session, principal, "model.app", "model", model_id, {"app_sha256": earlier}, after)
-        await keep(stored, app_path(hub.settings.hub_data_dir, model_id, stored.sha256))
+        await hub.files.keep(name, spooled)
     return earlier
 
 

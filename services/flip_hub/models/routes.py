@@ -15,6 +15,8 @@ from flip_hub.jobs.schemas import StartRequest
 from flip_hub.jobs.start import start
 from flip_hub.models import apps, service
 from flip_hub.models.download import ResultFile
+from flip_hub.models.files import FileName, Kind
+from flip_hub.models.leftovers import remove_files
 from flip_hub.models.schemas import (
     AppOut,
     EventOut,
@@ -26,7 +28,6 @@ from flip_hub.models.schemas import (
     ModelOut,
     ResultOut,
 )
-from flip_hub.models.store import remove_model_files, result_path
 from flip_hub.models.tables import Model
 from flip_hub.projects.access import Access
 from flip_hub.state import HubState
@@ -84,7 +85,7 @@ async def delete_model(
 ) -> None:
     """Deletes the model and its files. The audit trail stays."""
     await service.delete(session, principal, model_id)
-    later.add_task(remove_model_files, hub.settings.hub_data_dir, model_id)
+    later.add_task(remove_files, hub, model_id)
 
 
 @router.put("/models/{model_id}/app", openapi_extra=_ZIP_BODY)
@@ -176,7 +177,9 @@ async def get_result(
     etag = f'"{row.sha256}"'
     if if_none_match == etag:
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"etag": etag})
-    path = result_path(hub.settings.hub_data_dir, model_id, row.sha256)
-    if not path.is_file():
-        raise Problem(410, "result_gone", f"{filename} is no longer on the hub's disk; restore it from a backup")
-    return ResultFile(path, filename.rsplit("/", 1)[-1], etag)
+    await session.commit()  # asking for the file may take a while, and needs no connection
+    name = FileName(model_id, Kind.RESULT, row.sha256)
+    kept = await hub.files.found(name)
+    if kept is None:
+        raise Problem(410, "result_gone", f"{filename} is gone from {hub.files.where}; restore it from a backup")
+    return ResultFile(hub.files, name, kept, filename.rsplit("/", 1)[-1])

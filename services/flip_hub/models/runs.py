@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,9 +14,11 @@ from flip_hub.audit.service import record
 from flip_hub.db import utcnow
 from flip_hub.jobs.service import open_job_of_model
 from flip_hub.jobs.tables import Job
+from flip_hub.models.files import FileName, Kind, Spooled
+from flip_hub.models.files.receiving import discard, receive
+from flip_hub.models.leftovers import drop_unused, sent
 from flip_hub.models.schemas import ResultOut
 from flip_hub.models.status import add_event, may_follow, set_status
-from flip_hub.models.store import Stored, discard, keep, model_folder, receive, remove_file, result_path
 from flip_hub.models.tables import EventKind, Model, ModelEvent, ModelMetric, ModelResult
 from flip_hub.state import Hub
 
@@ -112,29 +114,30 @@ async def add_exception(session: AsyncSession, model_id: UUID, error: SiteExcept
 
 
 async def receive_result(hub: Hub, model_id: UUID, filename: str, request: Request) -> ResultOut:
-    """Streams a result file to disk; sending one again replaces it. What failed is remembered until it succeeds.
+    """Takes in a result file; sending one again replaces it. What failed is remembered until it succeeds.
 
     Raises:
-        Problem: 409 `no_running_job` or `too_many_results`, 413, 507, 400 `upload_cut_off`.
+        Problem: 409 `no_running_job` or `too_many_results`, 413, 503, 507, 400 `upload_cut_off`.
     """
     async with hub.db.transaction() as session:
         await running_job(session, model_id)
         names = ModelResult.model_id == model_id, ModelResult.filename != filename
         if (await session.scalar(select(func.count()).where(*names)) or 0) >= MAX_RESULTS:
             raise Problem(409, "too_many_results", f"the model has {MAX_RESULTS} results; pack several into one file")
-    folder = model_folder(hub.settings.hub_data_dir, model_id)
     try:
-        stored = await receive(folder, request, hub.settings.hub_result_max_bytes)
+        spooled = await receive(hub.files.spool(model_id), request, hub.settings.hub_result_max_bytes)
+        try:
+            name = FileName(model_id, Kind.RESULT, spooled.sha256)
+            async with sent(hub, name, spooled):
+                return await _keep(hub, name, filename, spooled)
+        finally:
+            await discard(spooled)
     except Problem as problem:
         await _note_failure(hub, model_id, filename, problem.code)
         raise
     except OSError as error:
         await _note_failure(hub, model_id, filename, type(error).__name__)
         raise
-    try:
-        return await _keep(hub, model_id, filename, stored)
-    finally:
-        await discard(stored)
 
 
 async def _note_failure(hub: Hub, model_id: UUID, filename: str, code: str) -> None:
@@ -146,7 +149,8 @@ async def _note_failure(hub: Hub, model_id: UUID, filename: str, code: str) -> N
             add_event(session, model, EventKind.UPLOAD_FAILED, ACTOR, {"filename": filename, "code": code})
 
 
-async def _keep(hub: Hub, model_id: UUID, filename: str, stored: Stored) -> ResultOut:
+async def _keep(hub: Hub, name: FileName, filename: str, spooled: Spooled) -> ResultOut:
+    model_id = name.model_id
     async with hub.db.transaction() as session:
         job = await running_job(session, model_id)
         row = await session.get(ModelResult, (model_id, filename))
@@ -155,25 +159,16 @@ async def _keep(hub: Hub, model_id: UUID, filename: str, stored: Stored) -> Resu
             ModelResult(
                 model_id=model_id,
                 filename=filename,
-                bytes=stored.bytes,
-                sha256=stored.sha256,
+                bytes=spooled.bytes,
+                sha256=name.sha256,
                 uploaded_at=utcnow(),
             )
         )
-        job.failed_uploads = [name for name in job.failed_uploads if name != filename]
+        job.failed_uploads = [failed for failed in job.failed_uploads if failed != filename]
         before = {"filename": filename, "sha256": earlier} if earlier else None
-        after = {"filename": filename, "sha256": stored.sha256, "bytes": stored.bytes}
+        after = {"filename": filename, "sha256": name.sha256, "bytes": spooled.bytes}
         await record(session, ACTOR, "model.result", "model", model_id, before, after)
-        await keep(stored, result_path(hub.settings.hub_data_dir, model_id, stored.sha256))
-    if earlier is not None and earlier != stored.sha256:
-        await _drop_unused(hub, job.id, model_id, earlier)
+        await hub.files.keep(name, spooled)
+    if earlier is not None and earlier != name.sha256:
+        await drop_unused(hub, FileName(model_id, Kind.RESULT, earlier))
     return ResultOut(filename=filename, bytes=row.bytes, sha256=row.sha256, uploaded_at=row.uploaded_at)
-
-
-async def _drop_unused(hub: Hub, job_id: UUID, model_id: UUID, digest: str) -> None:
-    """Removes replaced bytes. Under the job's lock, as `_keep`: another name may get the same bytes just now."""
-    async with hub.db.transaction() as session:
-        await session.get_one(Job, job_id, with_for_update=True)
-        used = exists().where(ModelResult.model_id == model_id, ModelResult.sha256 == digest)
-        if not await session.scalar(select(used)):
-            remove_file(result_path(hub.settings.hub_data_dir, model_id, digest))

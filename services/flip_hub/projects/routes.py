@@ -7,7 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, status
 
 from flip_hub.auth import CurrentUser, Researcher, TrustOwner
 from flip_hub.db import Session
-from flip_hub.models.store import remove_model_files
+from flip_hub.models.leftovers import remove_files
 from flip_hub.projects import imaging, service, staging
 from flip_hub.projects.access import Access, get_project
 from flip_hub.projects.schemas import (
@@ -67,7 +67,7 @@ async def delete_project(
 ) -> None:
     """Deletes the project, its models' files, and its images at every trust. The audit trail stays."""
     for model_id in await service.delete(session, hub, principal, project_id):
-        later.add_task(remove_model_files, hub.settings.hub_data_dir, model_id)
+        later.add_task(remove_files, hub, model_id)
 
 
 @router.get("/{project_id}/members")

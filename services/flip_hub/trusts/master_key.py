@@ -4,6 +4,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from flip_common.settings import SettingsError
 from flip_hub import aws
 from flip_hub.db import Database
 from flip_hub.settings import HubSettings
@@ -19,7 +20,7 @@ async def open_vault(settings: HubSettings, db: Database) -> Vault:
 
     Raises:
         VaultError: the key cannot be had, or the database's payload keys are wrapped with one of the other kind.
-        flip_common.settings.SettingsError: HUB_MASTER_KMS_KEY is set, and boto3 is not installed.
+        flip_common.settings.SettingsError: HUB_MASTER_KMS_KEY is set, and AWS cannot be called from here at all.
     """
     stored = await _stored(db)
     if settings.hub_master_kms_key is None:
@@ -62,6 +63,8 @@ async def _make(kms_key: str, db: Database) -> None:
 async def _kms(operation: str, key: str, **arguments: object) -> dict[str, bytes]:
     try:
         return await aws.call("kms", operation, **arguments)
+    except SettingsError as error:
+        raise SettingsError(f"HUB_MASTER_KMS_KEY: {error}") from None
     except aws.AwsError as error:
         raise VaultError(
             f"HUB_MASTER_KMS_KEY: the master key cannot be had from {key}: {error}. The key must exist and be enabled, "

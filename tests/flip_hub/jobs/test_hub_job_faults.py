@@ -7,14 +7,14 @@ from uuid import UUID
 
 import pytest
 from fl_api_double import KEY, FlApi
-from hub_world import Run, World, ok, until
+from hub_world import Run, World, both_places, ok, until
 from sqlalchemy import update
 
 from flip_common.wire import JobLogs, JobStatus
 from flip_hub.app import open_hub
 from flip_hub.jobs import settle, watch
 from flip_hub.jobs.tables import Job
-from flip_hub.models.store import app_path
+from flip_hub.models.files import FileName, Kind
 from flip_hub.settings import HubSettings
 from flip_hub.state import Hub
 
@@ -106,14 +106,15 @@ async def test_a_stopped_job_that_the_fl_api_never_had_is_stopped(world: World, 
     assert all(state.status is JobStatus.STOPPED for state in fl_api.jobs.values())
 
 
+@both_places
 async def test_an_app_that_is_gone_is_an_error_with_the_reason(world: World, fl_api: FlApi, hub: Hub) -> None:
     await world.approved()
     model_id = await world.model()
     digest = (await world.get_model(model_id))["app_sha256"]
-    app_path(hub.settings.hub_data_dir, UUID(model_id), digest).unlink()
+    await hub.files.remove(FileName(UUID(model_id), Kind.APP, digest))
     await world.start(model_id)
     model = await world.status_is(model_id, "ERROR")
-    assert "gone from the hub's disk" in model["job"]["reason"]
+    assert f"gone from {hub.files.where}; make a new model" in model["job"]["reason"]
 
 
 async def test_a_net_that_was_taken_away_keeps_the_job(run: Run, hub: Hub) -> None:

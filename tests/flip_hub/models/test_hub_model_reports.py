@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from fl_api_double import FlApi
-from hub_world import Run, World, ok, problem, start_run
+from hub_world import Run, World, both_places, files, ok, problem, start_run
 
 from flip_common.wire import JobStatus, ModelStatus
-from flip_hub.models import runs, store
+from flip_hub.models import runs
+from flip_hub.models.files import receiving
 from flip_hub.models.status import may_follow
 from flip_hub.state import Hub
 
@@ -148,11 +149,11 @@ async def put(run: Run, name: str, content: bytes) -> object:
     return ok(await run.internal.put(f"{run.url}/results/{name}", content=content))
 
 
-def blobs(hub: Hub, model_id: str) -> list[str]:
-    folder = store.model_folder(hub.settings.hub_data_dir, UUID(model_id))
-    return sorted(path.name for path in folder.glob("result-*"))
+async def blobs(hub: Hub, model_id: str) -> list[str]:
+    return [name for name in await files(hub, model_id) if name.startswith("result-")]
 
 
+@both_places
 async def test_results_are_listed_and_downloaded_whole_or_in_part(run: Run) -> None:
     await put(run, "global/round_3/model.pt", b"0123456789")
     await put(run, "report.json", b"{}")
@@ -188,15 +189,16 @@ async def test_ranges_that_cannot_be_served(run: Run, asked: str, status: int, c
     assert answer.headers["content-range"] == "bytes */10"
 
 
+@both_places
 async def test_a_result_sent_again_replaces_the_first(run: Run, hub: Hub) -> None:
     await put(run, "a", b"one")
     await put(run, "a", b"one")
     await put(run, "b", b"one")
-    assert len(blobs(hub, run.model_id)) == 1
+    assert len(await blobs(hub, run.model_id)) == 1
     await put(run, "a", b"two")
-    assert len(blobs(hub, run.model_id)) == 2, "b still needs the first bytes"
+    assert len(await blobs(hub, run.model_id)) == 2, "b still needs the first bytes"
     await put(run, "b", b"two")
-    assert len(blobs(hub, run.model_id)) == 1
+    assert len(await blobs(hub, run.model_id)) == 1
     got = await run.world.owner.client.get(f"/api/models/{run.model_id}/results/a")
     assert got.content == b"two"
 
@@ -206,9 +208,10 @@ async def test_names_that_climb_or_hide_are_refused(run: Run, hub: Hub) -> None:
     for name in [*climbing, ".hidden", "a//b", "a%00b", "x" * 101, "a%5Cb"]:
         response = await run.internal.put(f"{run.url}/results/{name}", content=b"x")
         assert response.status_code == 422, (name, response.text)
-    assert blobs(hub, run.model_id) == []
+    assert await blobs(hub, run.model_id) == []
 
 
+@both_places
 async def test_a_result_that_fails_and_never_succeeds_fails_the_upload(
     run: Run, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +219,7 @@ async def test_a_result_that_fails_and_never_succeeds_fails_the_upload(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_finish", full)
+        patch.setattr(receiving, "_finish", full)
         for name in ("a", "b"):
             response = await run.internal.put(f"{run.url}/results/{name}", content=b"x")
             problem(response, 507, "insufficient_storage")
@@ -233,12 +236,13 @@ async def test_a_broken_disk_counts_as_a_failed_upload(run: Run, monkeypatch: py
     def broken(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(store, "_finish", broken)
+    monkeypatch.setattr(receiving, "_finish", broken)
     problem(await run.internal.put(f"{run.url}/results/a", content=b"x"), 500, "internal_error")
     [event] = await run.world.events(run.model_id, "UPLOAD_FAILED")
     assert event["detail"] == {"filename": "a", "code": "OSError"}
 
 
+@both_places
 async def test_a_large_result_is_streamed_in_pieces(run: Run, hub: Hub) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(50):
@@ -255,9 +259,9 @@ async def test_there_are_only_so_many_results(run: Run, monkeypatch: pytest.Monk
     problem(await run.internal.put(f"{run.url}/results/b", content=b"x"), 409, "too_many_results")
 
 
+@both_places
 async def test_a_result_that_is_gone_from_the_disk_is_said(run: Run, hub: Hub) -> None:
     await put(run, "a", b"1")
-    folder = store.model_folder(hub.settings.hub_data_dir, UUID(run.model_id))
-    for path in folder.glob("result-*"):
-        path.unlink()
+    for name in await hub.files.listed(UUID(run.model_id)):
+        await hub.files.remove(name)
     problem(await run.world.owner.client.get(f"/api/models/{run.model_id}/results/a"), 410, "result_gone")

@@ -148,10 +148,10 @@ async def test_no_answer_no_region_and_no_boto3(hub_settings, aws, db, monkeypat
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    with pytest.raises(VaultError, match="You must specify a region"):
+    with pytest.raises(SettingsError, match=r"HUB_MASTER_KMS_KEY: .*You must specify a region"):
         await open_vault(settings, db)
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(SettingsError, match="boto3 is not installed"):
+    with pytest.raises(SettingsError, match="HUB_MASTER_KMS_KEY: boto3 is not installed"):
         await open_vault(settings, db)
 
 

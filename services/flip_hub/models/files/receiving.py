@@ -1,58 +1,26 @@
-"""Files of models under HUB_DATA_DIR/models/<id>/. A file is named by its SHA-256 and complete, or not there.
-
-Uploads are written to a temporary file beside their place, flushed to disk and renamed. What an interrupted
-upload or deletion left behind is swept when the hub starts to watch jobs.
-"""
+"""Uploads on their way in: streamed to a temporary file, counted, hashed and flushed to disk."""
 
 import errno
 import os
-import shutil
 import tempfile
-import time
 from asyncio import to_thread
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
-from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 
 from flip_common.web import Problem
+from flip_hub.models.files import Spooled
 
 _PART = ".part"
-_PART_MAX_AGE_SECONDS = 86_400
 _FLUSH_BYTES = 1 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A file that is completely on disk; `path` still has a temporary name until `keep`."""
-
-    path: Path
-    bytes: int
-    sha256: str
-
-
-def model_folder(data_dir: Path, model_id: UUID) -> Path:
-    """Where the model's files lie."""
-    return data_dir / "models" / str(model_id)
-
-
-def app_path(data_dir: Path, model_id: UUID, digest: str) -> Path:
-    """Where the model's app with this SHA-256 lies."""
-    return model_folder(data_dir, model_id) / f"app-{digest}.zip"
-
-
-def result_path(data_dir: Path, model_id: UUID, digest: str) -> Path:
-    """Where the model's result with this SHA-256 lies."""
-    return model_folder(data_dir, model_id) / f"result-{digest}"
-
-
-async def receive(folder: Path, request: Request, limit: int) -> Stored:
+async def receive(folder: Path, request: Request, limit: int) -> Spooled:
     """Streams a request's body to a temporary file in `folder` and flushes it to disk; nothing is left on failure.
 
     Raises:
@@ -87,38 +55,19 @@ async def receive(folder: Path, request: Request, limit: int) -> Stored:
     except BaseException:
         _drop(file, path)
         raise
-    return Stored(path=path, bytes=size, sha256=digest.hexdigest())
+    return Spooled(path=path, bytes=size, sha256=digest.hexdigest())
 
 
-async def keep(stored: Stored, place: Path) -> None:
-    """Gives a received file its final name, durably."""
-    await to_thread(_rename, stored.path, place)
-
-
-async def discard(stored: Stored) -> None:
+async def discard(spooled: Spooled) -> None:
     """Removes a received file that is not wanted."""
-    await to_thread(stored.path.unlink, missing_ok=True)
+    await to_thread(spooled.path.unlink, missing_ok=True)
 
 
-def remove_file(path: Path) -> None:
-    """Removes a file, if it is there."""
-    path.unlink(missing_ok=True)
-
-
-def remove_model_files(data_dir: Path, model_id: UUID) -> None:
-    """Removes all files of a deleted model."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(model_folder(data_dir, model_id))
-
-
-def sweep(data_dir: Path, deleted_models: Iterable[UUID]) -> None:
-    """Removes files of deleted models and the remains of uploads that were cut off over a day ago."""
-    for model_id in deleted_models:
-        remove_model_files(data_dir, model_id)
-    oldest = time.time() - _PART_MAX_AGE_SECONDS
-    for part in (data_dir / "models").glob(f"*/*{_PART}"):
+def remove_parts(folder: Path, before: datetime) -> None:
+    """Removes temporary files anywhere in `folder` that were last written before this time."""
+    for part in folder.rglob(f"*{_PART}"):
         with suppress(FileNotFoundError):
-            if part.stat().st_mtime < oldest:
+            if part.stat().st_mtime < before.timestamp():
                 part.unlink()
 
 
@@ -137,15 +86,6 @@ def _finish(file: BinaryIO, content: bytes) -> None:
     file.flush()
     os.fsync(file.fileno())
     file.close()
-
-
-def _rename(part: Path, place: Path) -> None:
-    part.replace(place)
-    folder = os.open(place.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _drop(file: BinaryIO, path: Path) -> None:
