@@ -15,9 +15,10 @@ help: ## list the targets
 demo: ## a hub and two trusts on this machine train on real images (KEEP=1 leaves them up)
 	@$(PYTHON) services/flipctl/bootstrap.py demo && exec $(V)/flipctl demo $(if $(KEEP),--keep) $(DEMO_ARGS)
 
-test: setup ## set up, then run every check and test (hosts need Docker and root)
+test: ## set up, then run every check and test (hosts need Docker and root)
 	@rm -f .flip/skipped
-	@$(MAKE) --no-print-directory -j3 lint types lint-playbooks
+	@$(MAKE) --no-print-directory -j2 setup lint-playbooks
+	@$(MAKE) --no-print-directory -j2 lint types
 	@$(MAKE) --no-print-directory -j2 hosts unit WITHOUT_DOCKER=--or-skip
 	@[ ! -e .flip/skipped ] || cat .flip/skipped
 
