@@ -10,7 +10,7 @@ from urllib.parse import quote
 import asyncpg
 import boto3
 import pytest
-from aws_refusing import refusing
+from aws_faults import refusing
 from scram_postgres import scram_postgres, tls_in_front
 from sqlalchemy import text
 from tls_issuer import issuer

@@ -1,5 +1,6 @@
 """A way to AWS's stand-in on which things go wrong as they do on the way to AWS."""
 
+import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-_XML = "<?xml version='1.0'?><Error><Code>{}</Code><Message>as the test wants it</Message></Error>"
+_MESSAGE = "as the test wants it"
+_XML = f"<?xml version='1.0'?><Error><Code>{{}}</Code><Message>{_MESSAGE}</Message></Error>"
 _OWN = frozenset({"connection", "transfer-encoding", "date", "server"})
 
 
@@ -54,7 +56,10 @@ class _Handler(BaseHTTPRequestHandler):
         if way.fault is not None and way.times and self.command in way.methods:
             way.times -= 1
             status, code = way.fault
-            self._answer(status, {"content-type": "application/xml"}, _XML.format(code).encode())
+            in_json = "x-amz-target" in self.headers  # all services but S3
+            text = json.dumps({"__type": code, "message": _MESSAGE}) if in_json else _XML.format(code)
+            kind = "application/x-amz-json-1.1" if in_json else "application/xml"
+            self._answer(status, {"content-type": kind}, text.encode())
             return
         connection = HTTPConnection(way.behind, timeout=30)
         connection.request(self.command, self.path, content, dict(self.headers))
@@ -95,3 +100,11 @@ def faulty_way(behind: str) -> Iterator[FaultyWay]:
         way.hold.set()
         way.shutdown()
         thread.join()
+
+
+@contextmanager
+def refusing(code: str) -> Iterator[str]:
+    """The address of an AWS that refuses everything so, for what moto does not know: permissions, disabled keys."""
+    with faulty_way("http://127.0.0.1:9") as way:
+        way.fault = (400, code)
+        yield way.url

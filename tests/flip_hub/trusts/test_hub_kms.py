@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from aws_refusing import refusing
+from aws_faults import refusing
 from sqlalchemy import select, text, update
 
 from flip_common.keys import PayloadKey, generate_api_key, hash_api_key
@@ -133,7 +133,7 @@ async def test_a_refusal_says_why_and_what_is_needed(hub_settings, aws, kms_key,
     with refusing(reason) as address:
         for operation in ("GenerateDataKey", "Decrypt"):
             monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-            told = rf"{reason}\) when calling the {operation} operation: it is not allowed\. .*kms:Decrypt on it"
+            told = rf"{reason}\) when calling the {operation} operation: as the test wants it\. .*kms:Decrypt on it"
             with pytest.raises(VaultError, match=told):
                 await open_vault(settings, db)
             monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
