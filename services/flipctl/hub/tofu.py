@@ -1,0 +1,146 @@
+"""OpenTofu's or Terraform's command line in one stack; a plan's JSON is what we read of it, never its prose."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flipctl.hub import HubError
+
+PROGRAMS = ("tofu", "terraform")
+HOW_TO_GET = (
+    "neither tofu nor terraform is on the PATH; install OpenTofu 1.10 or later: "
+    "https://opentofu.org/docs/intro/install/ (FLIP_TOFU names a program that lies elsewhere)"
+)
+PLAN = "flip.tfplan"
+_LOCK_ID = re.compile(r"^\W*ID:\s+(\S+)", re.MULTILINE)
+_LOCK_TEXT = "Error acquiring the state lock"
+_FRAME = re.compile(r"^[╷│╵] ?", re.MULTILINE)
+
+
+def program() -> str:
+    """What FLIP_TOFU names, else `tofu`, else `terraform`.
+
+    Raises:
+        HubError: there is none; the text says how to get it.
+    """
+    named = os.environ.get("FLIP_TOFU")
+    found = shutil.which(named) if named else next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if found is None:
+        raise HubError(f"FLIP_TOFU names {named}, which is not a program here" if named else HOW_TO_GET)
+    return found
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would change. `changes` are (address, action); actions are those of the plan's JSON, replace for two."""
+
+    changes: tuple[tuple[str, str], ...]
+    outputs: dict[str, Any]
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "Plan":
+        """From `show -json` of a plan file."""
+        changes = []
+        for entry in document.get("resource_changes", []):
+            actions = entry["change"]["actions"]
+            if actions not in (["no-op"], ["read"]):
+                changes.append((entry["address"], "replace" if len(actions) == 2 else actions[0]))
+        values = document.get("planned_values", {}).get("outputs", {})
+        # A sensitive output is for the state alone.
+        known = {name: entry["value"] for name, entry in values.items() if not entry["sensitive"] and "value" in entry}
+        return cls(tuple(changes), known)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many changes of each kind there are."""
+        actions = [action for _, action in self.changes]
+        return {action: actions.count(action) for action in sorted(set(actions))}
+
+
+@dataclass(frozen=True)
+class Tofu:
+    """The program in one stack's folder. `say` is told what it does, a line at a time."""
+
+    folder: Path
+    say: Callable[[str], None]
+
+    def init(self, *options: str) -> None:
+        """Brings provider and backend."""
+        self.run("init", *options)
+
+    def plan(self) -> Plan:
+        """Plans into a file that `apply` carries out."""
+        self.run("plan", f"-out={PLAN}")
+        return Plan.of(json.loads(self.run("show", "-json", PLAN, color=None)))
+
+    def apply(self) -> None:
+        """Carries out what `plan` planned last, and nothing else."""
+        self.run("apply", PLAN)
+
+    def outputs(self) -> dict[str, Any]:
+        """Outputs of the state that are not sensitive."""
+        found = json.loads(self.run("output", "-json", color="-no-color"))
+        return {name: entry["value"] for name, entry in found.items() if not entry["sensitive"]}
+
+    def state(self) -> dict[str, Any] | None:
+        """The state as its backend has it; None before the first apply."""
+        text = self.run("state", "pull", color=None)
+        return json.loads(text) if text.strip() else None
+
+    def run(self, *arguments: str, color: str | None = "-no-color") -> str:
+        """Runs one command and returns its standard output.
+
+        Raises:
+            HubError: it failed; the text is its own, without the values of secret variables of the environment.
+        """
+        verb, *rest = arguments
+        command = [program(), verb, *([color] if color else []), *rest]
+        env = {**os.environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
+        with subprocess.Popen(
+            command, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None  # noqa: S101 - what PIPE means
+            assert process.stderr is not None  # noqa: S101
+            errors: list[bytes] = []
+            reader = threading.Thread(target=lambda stream: errors.append(stream.read()), args=(process.stderr,))
+            reader.start()
+            lines = []
+            try:
+                for line in process.stdout:
+                    lines.append(line.decode())
+                    if verb in ("init", "plan", "apply") and line.strip():
+                        self.say(line.decode().strip())
+            except KeyboardInterrupt:
+                # It heard Ctrl-C, too: it ends what it is doing and writes the state. Ending before it would lose that.
+                process.wait()
+                raise
+            finally:
+                reader.join()
+        if process.returncode:
+            raise HubError(self._reason(verb, errors[0].decode()))
+        return "".join(lines)
+
+    def _reason(self, verb: str, text: str) -> str:
+        text = without_secrets(_FRAME.sub("", text)).strip()
+        found = _LOCK_ID.search(text)
+        if _LOCK_TEXT in text and found:
+            text += (
+                "\n\nAnother run holds the state (Who and Created, above): wait for it. If that run is dead:\n"
+                f"{Path(program()).name} -chdir={self.folder} force-unlock {found[1]}"
+            )
+        return f"{Path(program()).name} {verb} failed:\n{text}"
+
+
+def without_secrets(text: str) -> str:
+    """The text without what the environment's variables of a secret name hold."""
+    for name, value in os.environ.items():
+        if re.search(r"SECRET|TOKEN|PASSWORD", name) and len(value) >= 8:
+            text = text.replace(value, f"({name})")
+    return text

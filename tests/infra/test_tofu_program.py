@@ -1,0 +1,78 @@
+"""How the program is found, what an error shows, and that the stand-in's mends are needed."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flipctl.hub import HubError
+from flipctl.hub.tofu import Plan, Tofu, program
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _program(folder: Path, name: str, text: str = "exit 1") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_tofu_comes_first_then_terraform_then_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLIP_TOFU", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HubError, match=r"https://opentofu\.org/docs/intro/install/"):
+        program()
+    terraform = _program(tmp_path, "terraform")
+    assert program() == str(terraform)
+    tofu = _program(tmp_path, "tofu")
+    assert program() == str(tofu)
+    named = _program(tmp_path / "elsewhere", "mine")
+    monkeypatch.setenv("FLIP_TOFU", str(named))
+    assert program() == str(named)
+    monkeypatch.setenv("FLIP_TOFU", "nothing")
+    with pytest.raises(HubError, match="FLIP_TOFU names nothing"):
+        program()
+
+
+def test_an_error_shows_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaky = _program(tmp_path, "leaky", 'echo "refused: $AWS_SECRET_ACCESS_KEY" >&2; exit 1')
+    monkeypatch.setenv("FLIP_TOFU", str(leaky))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    with pytest.raises(HubError, match=r"refused: \(AWS_SECRET_ACCESS_KEY\)"):
+        Tofu(tmp_path, print).init()
+
+
+def test_a_plan_counts_what_changes_and_keeps_no_sensitive_output() -> None:
+    def change(address: str, *actions: str) -> dict[str, object]:
+        return {"address": address, "change": {"actions": list(actions)}}
+
+    plan = Plan.of(
+        {
+            "resource_changes": [
+                change("a", "create"),
+                change("b", "no-op"),
+                change("c", "read"),
+                change("d", "delete", "create"),
+                change("e", "create"),
+            ],
+            "planned_values": {
+                "outputs": {"open": {"sensitive": False, "value": 1}, "closed": {"sensitive": True, "value": 2}}
+            },
+        }
+    )
+    assert plan.changes == (("a", "create"), ("d", "replace"), ("e", "create"))
+    assert plan.counts == {"create": 2, "replace": 1}
+    assert plan.outputs == {"open": 1}
+
+
+def test_files_have_the_one_format(tofu_env: dict[str, str]) -> None:
+    done = subprocess.run(
+        [program(), "fmt", "-check", "-diff", "-recursive", str(ROOT / "infra")],
+        env=tofu_env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
