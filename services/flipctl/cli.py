@@ -6,6 +6,7 @@ from flipctl import airlock, app_check, doctor, images, keys, trust
 from flipctl.data import cli as data
 from flipctl.demo import cli as demo
 from flipctl.dev import cli as dev
+from flipctl.hub import cli as hub
 from flipctl.kit import cli as kit
 from flipctl.status import cli as status
 
@@ -24,6 +25,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(images.app, name="images")
 app.add_typer(airlock.app, name="airlock")
 app.add_typer(dev.app, name="dev")
+app.add_typer(hub.app, name="hub")
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("status", epilog=status.EXAMPLE)(status.status)

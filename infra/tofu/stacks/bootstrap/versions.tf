@@ -1,0 +1,26 @@
+terraform {
+  required_version = ">= 1.10.0, < 2.0.0" # 1.10 brought use_lockfile to OpenTofu and Terraform
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "5.100.0"
+    }
+  }
+
+  # The bucket is this stack's own. `flipctl hub bootstrap` makes it with a state on disk, then moves the state in.
+  backend "s3" {}
+}
+
+provider "aws" {
+  region              = var.region
+  allowed_account_ids = [var.account_id] # the profile of another account is refused before anything is made
+
+  default_tags {
+    tags = {
+      Project     = var.project
+      Environment = var.environment
+      Stack       = "bootstrap"
+    }
+  }
+}

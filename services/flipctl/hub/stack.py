@@ -1,0 +1,158 @@
+"""The bootstrap of an environment: the bucket for states holds the state of the bucket, so there are two steps.
+
+The first has its state on disk, the second moves that into the bucket it made. Each step can be repeated, and a run
+finds by itself where the last one ended.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flipctl.hub import HubError
+from flipctl.hub.tofu import Plan, Tofu
+
+ROOT = Path(__file__).resolve().parents[3]
+SOURCES = Path("infra/tofu")
+NAME = Path("stacks/bootstrap")
+ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,8}[a-z0-9]")
+LOCAL = 'terraform {\n  backend "local" {\n    path = "local.tfstate"\n  }\n}\n'
+PROTECTED = ("aws_kms_key", "aws_s3_bucket")
+NO_BUCKET = re.compile(r"NoSuchBucket|S3 bucket .* does not exist")
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """One environment's bootstrap: a working copy of the stack in `folder`, with the environment's values."""
+
+    environment: str
+    folder: Path
+    tofu: Tofu
+
+    @classmethod
+    def prepare(cls, environment: str, values: Path | None, folder: Path, say: Callable[[str], None]) -> "Bootstrap":
+        """Copies the stack, so that environments share no file and the checkout stays as it is.
+
+        Raises:
+            HubError: the environment has no such name, or no values.
+        """
+        if not ENVIRONMENT.fullmatch(environment):
+            raise HubError(
+                f"{environment} is no environment's name: 2 to 10 lower-case letters, digits and hyphens, "
+                "beginning with a letter, such as stag or prod"
+            )
+        sources = ROOT / SOURCES
+        given = values or sources / NAME / f"{environment}.tfvars"
+        if not given.is_file():
+            raise HubError(f"{given} does not exist; copy {sources / NAME / 'example.tfvars'} there and fill it in")
+        copy = folder.resolve() / environment / "tofu"
+        for path in sorted(copy.rglob("*.tf")):
+            path.unlink()  # what a release before had, and this one has no more
+        for part in ("modules", "stacks"):
+            shutil.copytree(
+                sources / part, copy / part, ignore=shutil.ignore_patterns(".terraform"), dirs_exist_ok=True
+            )
+        copy.parent.chmod(0o700)
+        stack = copy / NAME
+        # In this order, the latter counts: nobody applies stag with the name of prod in its values.
+        shutil.copyfile(given, stack / "1-values.auto.tfvars")
+        (stack / "2-environment.auto.tfvars.json").write_text(json.dumps({"environment": environment}))
+        return cls(environment, folder.resolve() / environment, Tofu(stack, say))
+
+    @property
+    def backend_file(self) -> Path:
+        """What the other stacks of the environment are initialised with."""
+        return self.folder / "backend.tfbackend"
+
+    @property
+    def _override(self) -> Path:
+        return self.tofu.folder / "backend_override.tf"
+
+    @property
+    def _local_state(self) -> Path:
+        return self.tofu.folder / "local.tfstate"
+
+    def plan(self) -> Plan:
+        """Plans where the state is: on disk until the move into the bucket is done, and in the bucket from then on.
+
+        Raises:
+            HubError: the program failed, or the bucket is there and holds no state.
+        """
+        if self._begun_here():
+            return self._plan_on_disk()
+        first = None if self.backend_file.exists() else self._plan_on_disk()
+        if not self._bucket_exists():
+            if first is None:
+                return self._plan_on_disk()
+            self._init_on_disk()  # where its plan was made, and is applied
+            return first
+        if self.tofu.state() is None:
+            raise HubError(
+                f"the bucket of {self.backend_file} exists and holds no state: a bootstrap was interrupted before its "
+                "state was moved. Go on where it began, with the same --folder; docs/hub-aws.md says what to do if "
+                "that folder is lost"
+            )
+        return self.tofu.plan()
+
+    def apply(self) -> None:
+        """Carries out the plan."""
+        self.tofu.apply()
+
+    def move_state(self) -> bool:
+        """Moves a state that is on disk into the bucket; says whether there was one."""
+        if not self._begun_here():
+            return False
+        mine = self.tofu.state()
+        self._override.unlink(missing_ok=True)
+        self.tofu.init("-migrate-state", "-force-copy", *self._backend_options())
+        there = self.tofu.state()
+        if mine is None or there is None or there["resources"] != mine["resources"]:  # the lineage is a new one
+            raise HubError(f"the state was not found in the bucket after the move; it is in {self._local_state}")
+        for path in self.tofu.folder.glob("local.tfstate*"):
+            path.unlink()
+        return True
+
+    def _begun_here(self) -> bool:
+        path = self._local_state
+        return path.exists() and bool(path.stat().st_size) and bool(json.loads(path.read_text())["resources"])
+
+    def _plan_on_disk(self) -> Plan:
+        self._init_on_disk()
+        self._keep_what_was_interrupted()
+        plan = self.tofu.plan()
+        self._write_backend(plan)
+        return plan
+
+    def _init_on_disk(self) -> None:
+        self._override.write_text(LOCAL)
+        self.tofu.init("-reconfigure")
+
+    def _keep_what_was_interrupted(self) -> None:
+        """What Ctrl-C interrupted is to be made anew, which `prevent_destroy` refuses; it is there, so it stays."""
+        for entry in (self.tofu.state() or {"resources": []})["resources"]:
+            tainted = any(instance.get("status") == "tainted" for instance in entry["instances"])
+            if tainted and entry["type"] in PROTECTED:
+                self.tofu.run("untaint", f"{entry['module']}.{entry['type']}.{entry['name']}")
+
+    def _write_backend(self, plan: Plan) -> None:
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in sorted(plan.outputs["backend"].items())]
+        partial = self.backend_file.with_suffix(".part")
+        partial.write_text("".join(lines))
+        os.replace(partial, self.backend_file)
+
+    def _backend_options(self) -> tuple[str, str]:
+        # Not under the name of the environment: what CI may do is in this state, which CI cannot reach.
+        return f"-backend-config={self.backend_file}", "-backend-config=key=bootstrap.tfstate"
+
+    def _bucket_exists(self) -> bool:
+        self._override.unlink(missing_ok=True)
+        try:
+            self.tofu.init("-reconfigure", *self._backend_options())
+        except HubError as error:
+            if NO_BUCKET.search(" ".join(str(error).split())):
+                return False
+            raise
+        return True
