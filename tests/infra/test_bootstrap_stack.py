@@ -17,6 +17,7 @@ from flipctl.hub.tofu import program
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "infra/tofu/stacks/bootstrap/example.tfvars"
 BUCKET = "flip-stag-state-123456789012"
+FLIPCTL = (sys.executable, "-c", "from flipctl.cli import main; main()")
 
 
 class Hub:
@@ -26,21 +27,26 @@ class Hub:
         self.folder, self.env = folder, env
         self.stack = folder / "stag/tofu/stacks/bootstrap"
 
-    def start(self, verb: str, *options: str) -> subprocess.Popen[str]:
-        arguments = ["hub", verb, "stag", "--values", str(EXAMPLE), "--folder", str(self.folder), "--json", *options]
-        command = [sys.executable, "-c", "from flipctl.cli import main; main()", *arguments]
+    def start(self, verb: str, *options: str, values: Path = EXAMPLE) -> subprocess.Popen[str]:
+        arguments = ["hub", verb, "stag", "--values", str(values), "--folder", str(self.folder), *options]
         return subprocess.Popen(
-            command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            [*FLIPCTL, *arguments],
+            env=self.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
-    def fails(self, verb: str, *options: str) -> str:
-        out, err = self.start(verb, *options).communicate()
+    def fails(self, verb: str, *options: str, values: Path = EXAMPLE) -> str:
+        out, err = self.start(verb, "--json", *options, values=values).communicate()
         assert not out
         assert "error: " in err, err
         return err
 
     def __call__(self, verb: str, *options: str) -> Any:
-        out, err = self.start(verb, *options).communicate()
+        out, err = self.start(verb, "--json", *options).communicate()
         assert out, err
         assert "not-to-be-printed" not in out + err
         return json.loads(out)
@@ -165,10 +171,59 @@ def test_destroy_is_refused(hub: Hub, made: Any) -> None:
     assert _client("s3", hub.env).head_bucket(Bucket=BUCKET)
 
 
-def test_another_account_is_refused_before_anything_is_made(
-    tofu_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_yes_nothing_is_applied(hub: Hub, made: Any, tmp_path: Path) -> None:
+    longer = tmp_path / "longer.tfvars"
+    longer.write_text(EXAMPLE.read_text() + "log_days = 400\n")
+    out, err = hub.start("bootstrap", values=longer).communicate("n\n")
+    assert "stag: 1 to update" in out
+    assert "module.state_backend.aws_s3_bucket_lifecycle_configuration.logs" in "".join(out.split())
+    assert "Aborted" in err
+    out, err = hub.start("plan").communicate()
+    assert "nothing would change" in out, err
+
+
+def test_a_state_left_on_disk_by_a_run_that_died_after_the_move_counts_no_more(hub: Hub, made: Any) -> None:
+    left = hub.stack / "local.tfstate"
+    older = json.loads(hub.tofu("state", "pull").stdout)
+    older["resources"] = older["resources"][:3]
+    left.write_text(json.dumps(older))
+    assert hub("bootstrap")["changes"] == []
+    assert not left.exists()
+
+
+def test_a_bucket_without_a_state_is_not_taken_over(tofu_env: dict[str, str], tmp_path: Path) -> None:
+    """Somebody began on another machine, and has the state there."""
+    values = tmp_path / "values.tfvars"
+    values.write_text(EXAMPLE.read_text() + 'project = "mine"\n')
+    _client("s3", tofu_env).create_bucket(
+        Bucket=BUCKET.replace("flip", "mine"), CreateBucketConfiguration={"LocationConstraint": "eu-west-2"}
+    )
+    assert "exists and holds no state" in Hub(tmp_path, tofu_env).fails("bootstrap", "--yes", values=values)
+
+
+def test_bad_values_are_refused_before_anything_is_made(tofu_env: dict[str, str], tmp_path: Path) -> None:
+    values = tmp_path / "values.tfvars"
+    text = EXAMPLE.read_text().replace('"eu-west-2"', '"London"')
+    values.write_text(f'{text}project = "FLIP Hub"\n')
+    told = Hub(tmp_path, tofu_env).fails("bootstrap", "--yes", values=values)
+    assert "write eu-west-2" in told
+    assert "write flip" in told
+
+
+@pytest.mark.parametrize(
+    ("environment", "remedy"),
+    [("Stag", "lower-case letters"), ("staging-of-london", "2 to 10"), ("nosuch", "example.tfvars")],
+)
+def test_an_environment_without_name_or_values_is_refused(environment: str, remedy: str, tmp_path: Path) -> None:
+    command = [*FLIPCTL, "hub", "bootstrap", environment, "--folder", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert remedy in " ".join(done.stderr.split())
+    assert not [*tmp_path.iterdir()]
+
+
+def test_another_account_is_refused_before_anything_is_made(tofu_env: dict[str, str], tmp_path: Path) -> None:
     values = tmp_path / "values.tfvars"
     values.write_text(EXAMPLE.read_text().replace("123456789012", "210987654321"))
-    monkeypatch.setattr(sys.modules[__name__], "EXAMPLE", values)
-    assert "AWS account ID not allowed" in Hub(tmp_path, tofu_env).fails("bootstrap", "--yes")
+    told = Hub(tmp_path, tofu_env).fails("bootstrap", "--yes", values=values)
+    assert "AWS account ID not allowed" in told

@@ -81,21 +81,21 @@ class Bootstrap:
         Raises:
             HubError: the program failed, or the bucket is there and holds no state.
         """
-        if self._begun_here():
-            return self._plan_on_disk()
         first = None if self.backend_file.exists() else self._plan_on_disk()
-        if not self._bucket_exists():
-            if first is None:
-                return self._plan_on_disk()
-            self._init_on_disk()  # where its plan was made, and is applied
-            return first
-        if self.tofu.state() is None:
-            raise HubError(
-                f"the bucket of {self.backend_file} exists and holds no state: a bootstrap was interrupted before its "
-                "state was moved. Go on where it began, with the same --folder; docs/hub-aws.md says what to do if "
-                "that folder is lost"
-            )
-        return self.tofu.plan()
+        if self._bucket_exists():
+            if self.tofu.state() is not None:
+                self._forget_disk()  # a run may have died between the move and this
+                return self.tofu.plan()
+            if not self._begun_here():
+                raise HubError(
+                    f"the bucket of {self.backend_file} exists and holds no state: a bootstrap was interrupted before "
+                    "its state was moved. Go on where it began, with the same --folder; docs/hub-aws.md says what to "
+                    "do if that folder is lost"
+                )
+        if first is None:
+            return self._plan_on_disk()
+        self._init_on_disk()  # where its plan was made, and is applied
+        return first
 
     def apply(self) -> None:
         """Carries out the plan."""
@@ -111,9 +111,12 @@ class Bootstrap:
         there = self.tofu.state()
         if mine is None or there is None or there["resources"] != mine["resources"]:  # the lineage is a new one
             raise HubError(f"the state was not found in the bucket after the move; it is in {self._local_state}")
+        self._forget_disk()
+        return True
+
+    def _forget_disk(self) -> None:
         for path in self.tofu.folder.glob("local.tfstate*"):
             path.unlink()
-        return True
 
     def _begun_here(self) -> bool:
         path = self._local_state

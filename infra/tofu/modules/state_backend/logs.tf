@@ -14,7 +14,7 @@ resource "aws_s3_bucket_versioning" "logs" {
   }
 }
 
-# S3 delivers access logs to no bucket whose default is a KMS key:
+# For a bucket that takes access logs AWS documents S3's own encryption alone:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
 resource "aws_s3_bucket_server_side_encryption_configuration" "logs" {
   bucket = aws_s3_bucket.logs.id
