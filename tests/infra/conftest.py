@@ -1,12 +1,17 @@
 """OpenTofu or Terraform, its provider, and AWS's stand-in for the tests of infra/tofu."""
 
+import functools
+import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -77,3 +82,33 @@ def tofu_env(stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         # A closed port: an endpoint of the real AWS that was forgotten is refused here.
         env |= {"TF_CLI_CONFIG_FILE": str(rc), "HTTPS_PROXY": "http://127.0.0.1:9"}
     return env
+
+
+@pytest.fixture(scope="session")
+def example_plan(tofu_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    """The plan, as JSON, of the example in a module's README; made once."""
+
+    @functools.cache
+    def plan(module: str) -> dict[str, Any]:
+        tree = tmp_path_factory.mktemp("example")
+        shutil.copytree(ROOT / "infra/tofu/modules", tree / "modules")
+        stack = tree / "stacks/example"
+        stack.mkdir(parents=True)
+        readme = (tree / "modules" / module / "README.md").read_text()
+        (found,) = re.findall(r"^```hcl\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+        (stack / "main.tf").write_text(found)
+
+        def run(*arguments: str) -> str:
+            done = subprocess.run(
+                [program(), *arguments], cwd=stack, env=tofu_env, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        run("fmt", "-check")
+        run("init", "-no-color")
+        run("plan", "-no-color", "-out=plan")
+        result: dict[str, Any] = json.loads(run("show", "-json", "plan"))
+        return result
+
+    return plan
