@@ -90,9 +90,10 @@ class Tofu:
         return {name: entry["value"] for name, entry in found.items() if not entry["sensitive"]}
 
     def state(self) -> dict[str, Any] | None:
-        """The state as its backend has it; None before the first apply."""
+        """The state as its backend has it; None where nothing is in it."""
         text = self.run("state", "pull", color=None)
-        return json.loads(text) if text.strip() else None
+        state = json.loads(text) if text.strip() else {"resources": []}
+        return state if state["resources"] else None
 
     def run(self, *arguments: str, color: str | None = "-no-color") -> str:
         """Runs one command and returns its standard output.
