@@ -1,10 +1,10 @@
 """OpenTofu or Terraform, its provider, and AWS's stand-in for the tests of infra/tofu."""
 
-import functools
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hub_verbs import HubVerbs
 
 from flipctl.hub import HubError
 from flipctl.hub.tofu import program
@@ -85,30 +86,71 @@ def tofu_env(stand_in: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.fixture(scope="session")
-def example_plan(tofu_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
-    """The plan, as JSON, of the example in a module's README; made once."""
+def example_plans(tofu_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The plan, as JSON, of the example in each module's README.
 
-    @functools.cache
-    def plan(module: str) -> dict[str, Any]:
-        tree = tmp_path_factory.mktemp("example")
-        shutil.copytree(ROOT / "infra/tofu/modules", tree / "modules")
-        stack = tree / "stacks/example"
-        stack.mkdir(parents=True)
-        readme = (tree / "modules" / module / "README.md").read_text()
-        (found,) = re.findall(r"^```hcl\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-        (stack / "main.tf").write_text(found)
+    All are planned as one configuration, since the start of a provider takes longer than a plan: the examples' provider
+    blocks, which are alike, stand in it once.
+    """
+    tree = tmp_path_factory.mktemp("examples")
+    shutil.copytree(ROOT / "infra/tofu/modules", tree / "modules")
+    stack = tree / "stacks/examples"
+    stack.mkdir(parents=True)
+    names = sorted(path.name for path in (tree / "modules").iterdir())
+    providers = {}
+    for name in names:
+        readme = (tree / "modules" / name / "README.md").read_text()
+        (example,) = re.findall(r"^```hcl\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+        blocks = re.findall(r"^provider .*?^}\n", example, re.MULTILINE | re.DOTALL)
+        providers |= dict.fromkeys(blocks, name)
+        for block in blocks:
+            example = example.replace(block, "").lstrip("\n")
+        (stack / f"{name}.tf").write_text(example)
+    assert len(providers) <= 2, f"examples differ in their providers: {providers}"
+    (stack / "providers.tf").write_text("\n".join(providers))
 
-        def run(*arguments: str) -> str:
-            done = subprocess.run(
-                [program(), *arguments], cwd=stack, env=tofu_env, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
-            return done.stdout
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [program(), *arguments], cwd=stack, env=tofu_env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
-        run("fmt", "-check")
-        run("init", "-no-color")
-        run("plan", "-no-color", "-out=plan")
-        result: dict[str, Any] = json.loads(run("show", "-json", "plan"))
-        return result
+    run("fmt", "-check")
+    run("init", "-no-color")
+    run("plan", "-no-color", "-out=plan")
+    whole = json.loads(run("show", "-json", "plan"))
+    changes = whole.pop("resource_changes")
+    return {
+        name: whole
+        | {"resource_changes": [entry for entry in changes if entry["address"].startswith(f"module.{name}.")]}
+        for name in names
+    }
 
-    return plan
+
+@pytest.fixture(scope="session")
+def example_plan(example_plans: dict[str, dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    """The plan of one module's example."""
+    return example_plans.__getitem__
+
+
+@pytest.fixture(scope="session")
+def hub(tofu_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> HubVerbs:
+    """A bootstrap that Ctrl-C ended while buckets and key were being made."""
+    hub = HubVerbs(tmp_path_factory.mktemp("hub"), tofu_env)
+    first = hub.start("bootstrap", "--yes")
+    state = hub.stack("bootstrap") / "local.tfstate"
+    for _ in range(3000):
+        if state.exists() and "aws_s3_bucket_logging" in state.read_text():
+            break
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.1)
+    os.killpg(first.pid, signal.SIGINT)  # as a terminal does on Ctrl-C: the program hears it, too
+    first.communicate()
+    return hub
+
+
+@pytest.fixture(scope="session")
+def made(hub: HubVerbs) -> Any:
+    """What the second run of the bootstrap says."""
+    return hub("bootstrap", "--yes")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flipctl.hub import HubError
-from flipctl.hub.tofu import Plan, Tofu, program
+from flipctl.hub.tofu import Change, Plan, Tofu, program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,24 +45,24 @@ def test_an_error_shows_no_credentials(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_plan_counts_what_changes_and_keeps_no_sensitive_output() -> None:
-    def change(address: str, *actions: str) -> dict[str, object]:
-        return {"address": address, "change": {"actions": list(actions)}}
+    def change(address: str, kind: str, *actions: str) -> dict[str, object]:
+        return {"address": address, "type": kind, "change": {"actions": list(actions)}}
 
     plan = Plan.of(
         {
             "resource_changes": [
-                change("a", "create"),
-                change("b", "no-op"),
-                change("c", "read"),
-                change("d", "delete", "create"),
-                change("e", "create"),
+                change("a", "x", "create"),
+                change("b", "x", "no-op"),
+                change("c", "y", "read"),
+                change("d", "x", "delete", "create"),
+                change("e", "y", "create"),
             ],
             "planned_values": {
                 "outputs": {"open": {"sensitive": False, "value": 1}, "closed": {"sensitive": True, "value": 2}}
             },
         }
     )
-    assert plan.changes == (("a", "create"), ("d", "replace"), ("e", "create"))
+    assert plan.changes == (Change("a", "x", "create"), Change("d", "x", "replace"), Change("e", "y", "create"))
     assert plan.counts == {"create": 2, "replace": 1}
     assert plan.outputs == {"open": 1}
 

@@ -2,33 +2,45 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from flipctl.hub import HubError
-from flipctl.hub.stack import Bootstrap
-from flipctl.hub.tofu import Plan
+from flipctl.hub.bootstrap import Bootstrap
+from flipctl.hub.environment import Environment
+from flipctl.hub.stack import Stack
+from flipctl.hub.tofu import Plan, Tofu
 from flipctl.images_run import progress
 from flipctl.output import JsonFlag, console, fail, print_json, print_table
 
 app = typer.Typer(help="A hub on AWS, by OpenTofu or Terraform.", no_args_is_help=True)
 
-Environment = Annotated[str, typer.Argument(help="Which environment, such as stag or prod.")]
+
+class StackName(StrEnum):
+    """The stacks of an environment."""
+
+    BOOTSTRAP = "bootstrap"
+    HUB = "hub"
+
+
+EnvironmentName = Annotated[str, typer.Argument(help="Which environment, such as stag or prod.", metavar="ENVIRONMENT")]
 Values = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="Its values, if not in ENVIRONMENT.tfvars.")
 ]
 Folder = Annotated[Path, typer.Option(file_okay=False, help="Where to work; each environment has a folder in it.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Apply without asking.")]
 FOLDER = Path(".flip/hub")
 
 
 @app.command(epilog="Example: flipctl hub bootstrap stag")
 def bootstrap(
-    environment: Environment,
+    environment: EnvironmentName,
     values: Values = None,
     folder: Folder = FOLDER,
-    yes: Annotated[bool, typer.Option("--yes", help="Apply without asking.")] = False,
+    yes: Yes = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make an environment's bucket for states, its key and the identity of its CI; once, and again after a change.
@@ -36,14 +48,11 @@ def bootstrap(
     A run that was interrupted is gone on with by running it again.
     """
     with _errors(), progress(f"bootstrap of {environment}") as say:
-        made = Bootstrap.prepare(environment, values, folder, say)
+        made = Bootstrap.prepare(Environment.named(environment, folder), values, say)
         plan = made.plan()
-    if plan.changes and not as_json:
-        _show(environment, plan)
-    if plan.changes and not yes:
-        typer.confirm("apply this?", abort=True, err=True)
+    _ask(environment, plan, yes, as_json)
     with _errors(), progress(f"applying {environment}") as say:
-        made = Bootstrap(environment, made.folder, type(made.tofu)(made.tofu.folder, say))
+        made = Bootstrap(made.environment, Tofu(made.tofu.folder, say))
         if plan.changes:
             made.apply()
         moved = made.move_state()
@@ -51,17 +60,27 @@ def bootstrap(
     if as_json:
         print_json(_document(environment, plan) | {"state_moved": moved, "outputs": outputs})
         return
-    console.print("applied" if plan.changes else f"nothing changed: {environment} is as its values say", soft_wrap=True)
+    _tell_applied(environment, plan)
     if moved:
         console.print("the state is in the bucket now", soft_wrap=True)
-    console.print(f"backend of the other stacks: {made.backend_file}", soft_wrap=True)
+    console.print(f"backend of the other stacks: {made.environment.backend_file}", soft_wrap=True)
 
 
 @app.command(epilog="Example: flipctl hub plan stag --json")
-def plan(environment: Environment, values: Values = None, folder: Folder = FOLDER, as_json: JsonFlag = False) -> None:
-    """Say what `flipctl hub bootstrap` would change, drift included; changes nothing."""
+def plan(
+    environment: EnvironmentName,
+    stack: Annotated[StackName, typer.Option(help="Which stack.")] = StackName.HUB,
+    values: Values = None,
+    folder: Folder = FOLDER,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what would change, what somebody changed by hand included; changes nothing."""
     with _errors(), progress(f"planning {environment}") as say:
-        planned = Bootstrap.prepare(environment, values, folder, say).plan()
+        place = Environment.named(environment, folder)
+        if stack is StackName.BOOTSTRAP:
+            planned = Bootstrap.prepare(place, values, say).plan()
+        else:
+            planned = Stack.prepare(place, stack, values, say).tofu.plan()
     if as_json:
         print_json(_document(environment, planned))
     elif planned.changes:
@@ -70,14 +89,82 @@ def plan(environment: Environment, values: Values = None, folder: Folder = FOLDE
         console.print(f"nothing would change: {environment} is as its values say", soft_wrap=True)
 
 
+@app.command(epilog="Example: flipctl hub apply stag")
+def apply(
+    environment: EnvironmentName,
+    values: Values = None,
+    folder: Folder = FOLDER,
+    yes: Yes = False,
+    lose: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="What holds data and may be replaced or destroyed; repeat for several."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make an environment's hub, or change it to what its values say now: an upgrade is other digests.
+
+    A plan that would replace or destroy what holds data is refused, unless each such thing is named with --lose.
+    """
+    with _errors(), progress(f"planning {environment}") as say:
+        stack = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say)
+        planned = stack.plan(frozenset(lose or ()))
+    _ask(environment, planned, yes, as_json)
+    with _errors(), progress(f"applying {environment}") as say:
+        tofu = Tofu(stack.tofu.folder, say)
+        if planned.changes:
+            tofu.apply()
+        outputs = tofu.outputs()
+    if as_json:
+        print_json(_document(environment, planned) | {"outputs": outputs})
+        return
+    _tell_applied(environment, planned)
+    console.print(f"the hub: {outputs['url']}", soft_wrap=True)
+
+
+@app.command(epilog="Example: flipctl hub destroy trial")
+def destroy(
+    environment: EnvironmentName,
+    values: Values = None,
+    folder: Folder = FOLDER,
+    yes: Annotated[bool, typer.Option("--yes", help="Destroy without asking.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Destroy an environment's hub with its data, if it was applied with `disposable = true`."""
+    with _errors(), progress(f"planning the end of {environment}") as say:
+        stack = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say)
+        planned = stack.plan_destruction()
+    if not as_json:
+        _show(environment, planned)
+    if not yes and typer.prompt("this destroys its data; the environment's name, to go on", err=True) != environment:
+        fail("that is not its name; nothing was destroyed")
+    with _errors(), progress(f"destroying {environment}") as say:
+        Tofu(stack.tofu.folder, say).apply()
+    if as_json:
+        print_json(_document(environment, planned))
+    else:
+        console.print(f"destroyed: {len(planned.changes)} resources of {environment}", soft_wrap=True)
+
+
+def _ask(environment: str, planned: Plan, yes: bool, as_json: bool) -> None:
+    if planned.changes and not as_json:
+        _show(environment, planned)
+    if planned.changes and not yes:
+        typer.confirm("apply this?", abort=True, err=True)
+
+
+def _tell_applied(environment: str, planned: Plan) -> None:
+    said = "applied" if planned.changes else f"nothing changed: {environment} is as its values say"
+    console.print(said, soft_wrap=True)
+
+
 def _document(environment: str, planned: Plan) -> dict[str, Any]:
-    changes = [{"address": address, "action": action} for address, action in planned.changes]
+    changes = [{"address": change.address, "action": change.action} for change in planned.changes]
     return {"environment": environment, "counts": planned.counts, "changes": changes}
 
 
 def _show(environment: str, planned: Plan) -> None:
     counts = ", ".join(f"{count} to {action}" for action, count in planned.counts.items())
-    rows = [{"action": action, "resource": address} for address, action in planned.changes]
+    rows = [{"action": change.action, "resource": change.address} for change in planned.changes]
     print_table(f"{environment}: {counts}", rows)
 
 

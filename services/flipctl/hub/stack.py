@@ -1,161 +1,86 @@
-"""The bootstrap of an environment: the bucket for states holds the state of the bucket, so there are two steps.
+"""A stack whose state lies in the bucket that the bootstrap made."""
 
-The first has its state on disk, the second moves that into the bucket it made. Each step can be repeated, and a run
-finds by itself where the last one ended.
-"""
-
-import json
-import os
-import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from flipctl.hub import HubError
+from flipctl.hub.environment import Environment
 from flipctl.hub.tofu import Plan, Tofu
 
-ROOT = Path(__file__).resolve().parents[3]
-SOURCES = Path("infra/tofu")
-NAME = Path("stacks/bootstrap")
-ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,8}[a-z0-9]")
-LOCAL = 'terraform {\n  backend "local" {\n    path = "local.tfstate"\n  }\n}\n'
-PROTECTED = ("aws_kms_key", "aws_s3_bucket")
-NO_BUCKET = re.compile(r"NoSuchBucket|S3 bucket .* does not exist")
+# What is gone with one of these cannot be made again by applying once more.
+HOLDS_DATA = frozenset(
+    {
+        "aws_backup_vault",
+        "aws_cognito_user_pool",
+        "aws_db_instance",
+        "aws_efs_file_system",
+        "aws_kms_key",
+        "aws_s3_bucket",
+        "aws_secretsmanager_secret",
+    }
+)
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """One environment's bootstrap: a working copy of the stack in `folder`, with the environment's values."""
+class Stack:
+    """A working copy of a stack with an environment's values, initialised."""
 
-    environment: str
-    folder: Path
+    environment: Environment
     tofu: Tofu
 
     @classmethod
-    def prepare(cls, environment: str, values: Path | None, folder: Path, say: Callable[[str], None]) -> "Bootstrap":
-        """Copies the stack, so that environments share no file and the checkout stays as it is.
+    def prepare(cls, environment: Environment, stack: str, values: Path | None, say: Callable[[str], None]) -> "Stack":
+        """Copies the stack and brings provider and backend.
 
         Raises:
-            HubError: the environment has no such name, or no values.
+            HubError: the environment has no bucket for states, or no values for this stack.
         """
-        if not ENVIRONMENT.fullmatch(environment):
+        if not environment.backend_file.is_file():
             raise HubError(
-                f"{environment} is no environment's name: 2 to 10 lower-case letters, digits and hyphens, "
-                "beginning with a letter, such as stag or prod"
+                f"{environment.backend_file} does not exist: run `flipctl hub bootstrap {environment.name}` first; "
+                "where the bootstrap is done already, it changes nothing and writes that file"
             )
-        sources = ROOT / SOURCES
-        given = values or sources / NAME / f"{environment}.tfvars"
-        if not given.is_file():
-            raise HubError(f"{given} does not exist; copy {sources / NAME / 'example.tfvars'} there and fill it in")
-        copy = folder.resolve() / environment / "tofu"
-        for path in sorted(copy.rglob("*.tf")):
-            path.unlink()  # what a release before had, and this one has no more
-        for part in ("modules", "stacks"):
-            shutil.copytree(
-                sources / part, copy / part, ignore=shutil.ignore_patterns(".terraform"), dirs_exist_ok=True
-            )
-        copy.parent.chmod(0o700)
-        stack = copy / NAME
-        # In this order, the latter counts: nobody applies stag with the name of prod in its values.
-        shutil.copyfile(given, stack / "1-values.auto.tfvars")
-        (stack / "2-environment.auto.tfvars.json").write_text(json.dumps({"environment": environment}))
-        return cls(environment, folder.resolve() / environment, Tofu(stack, say))
+        tofu = Tofu(environment.working_copy(stack, values), say)
+        key = f"{environment.name}/{stack}.tfstate"
+        tofu.init("-reconfigure", f"-backend-config={environment.backend_file}", f"-backend-config=key={key}")
+        return cls(environment, tofu)
 
-    @property
-    def backend_file(self) -> Path:
-        """What the other stacks of the environment are initialised with."""
-        return self.folder / "backend.tfbackend"
-
-    @property
-    def _override(self) -> Path:
-        return self.tofu.folder / "backend_override.tf"
-
-    @property
-    def _local_state(self) -> Path:
-        return self.tofu.folder / "local.tfstate"
-
-    def plan(self) -> Plan:
-        """Plans where the state is: on disk until the move into the bucket is done, and in the bucket from then on.
+    def plan(self, lose: frozenset[str] = frozenset()) -> Plan:
+        """Plans, and refuses a plan that would lose data which is not named in `lose`.
 
         Raises:
-            HubError: the program failed, or the bucket is there and holds no state.
+            HubError: the program failed, or the plan would replace or destroy what holds data.
         """
-        first = None if self.backend_file.exists() else self._plan_on_disk()
-        if self._bucket_exists():
-            if self.tofu.state() is not None:
-                self._forget_disk()  # a run may have died between the move and this
-                return self.tofu.plan()
-            if not self._begun_here():
-                raise HubError(
-                    f"the bucket of {self.backend_file} exists and holds no state: a bootstrap was interrupted before "
-                    "its state was moved. Go on where it began, with the same --folder; docs/hub-aws.md says what to "
-                    "do if that folder is lost"
-                )
-        if first is None:
-            return self._plan_on_disk()
-        self._init_on_disk()  # where its plan was made, and is applied
-        return first
-
-    def apply(self) -> None:
-        """Carries out the plan."""
-        self.tofu.apply()
-
-    def move_state(self) -> bool:
-        """Moves a state that is on disk into the bucket; says whether there was one."""
-        if not self._begun_here():
-            return False
-        mine = self.tofu.state()
-        self._override.unlink(missing_ok=True)
-        self.tofu.init("-migrate-state", "-force-copy", *self._backend_options())
-        there = self.tofu.state()
-        if mine is None or there is None or there["resources"] != mine["resources"]:  # the lineage is a new one
-            raise HubError(f"the state was not found in the bucket after the move; it is in {self._local_state}")
-        self._forget_disk()
-        return True
-
-    def _forget_disk(self) -> None:
-        for path in self.tofu.folder.glob("local.tfstate*"):
-            path.unlink()
-
-    def _begun_here(self) -> bool:
-        path = self._local_state
-        return path.exists() and bool(path.stat().st_size) and bool(json.loads(path.read_text())["resources"])
-
-    def _plan_on_disk(self) -> Plan:
-        self._init_on_disk()
-        self._keep_what_was_interrupted()
         plan = self.tofu.plan()
-        self._write_backend(plan)
+        losses = {
+            change.address: change.action
+            for change in plan.changes
+            if change.kind in HOLDS_DATA and change.action in ("delete", "replace")
+        }
+        if unknown := sorted(lose - losses.keys()):
+            raise HubError(f"--lose {', '.join(unknown)}: the plan would not lose this; leave it out")
+        if kept := sorted(losses.keys() - lose):
+            listed = "\n".join(f"  {losses[address]} {address}" for address in kept)
+            raise HubError(
+                f"this would lose what cannot be made again:\n{listed}\n"
+                "Undo the change of the values that leads to it. If the data shall go, back them up, and name each "
+                "with --lose"
+            )
         return plan
 
-    def _init_on_disk(self) -> None:
-        self._override.write_text(LOCAL)
-        self.tofu.init("-reconfigure")
+    def plan_destruction(self) -> Plan:
+        """Plans the end of the stack, of one that was applied with `disposable = true`.
 
-    def _keep_what_was_interrupted(self) -> None:
-        """What Ctrl-C interrupted is to be made anew, which `prevent_destroy` refuses; it is there, so it stays."""
-        for entry in (self.tofu.state() or {"resources": []})["resources"]:
-            tainted = any(instance.get("status") == "tainted" for instance in entry["instances"])
-            if tainted and entry["type"] in PROTECTED:
-                self.tofu.run("untaint", f"{entry['module']}.{entry['type']}.{entry['name']}")
-
-    def _write_backend(self, plan: Plan) -> None:
-        lines = [f"{name} = {json.dumps(value)}\n" for name, value in sorted(plan.outputs["backend"].items())]
-        partial = self.backend_file.with_suffix(".part")
-        partial.write_text("".join(lines))
-        os.replace(partial, self.backend_file)
-
-    def _backend_options(self) -> tuple[str, str]:
-        # Not under the name of the environment: what CI may do is in this state, which CI cannot reach.
-        return f"-backend-config={self.backend_file}", "-backend-config=key=bootstrap.tfstate"
-
-    def _bucket_exists(self) -> bool:
-        self._override.unlink(missing_ok=True)
-        try:
-            self.tofu.init("-reconfigure", *self._backend_options())
-        except HubError as error:
-            if NO_BUCKET.search(" ".join(str(error).split())):
-                return False
-            raise
-        return True
+        Raises:
+            HubError: it holds data for good.
+        """
+        state = self.tofu.state()
+        if state is None:
+            raise HubError(f"nothing is there: the state of {self.environment.name} is empty")
+        if not state["outputs"].get("disposable", {}).get("value"):
+            raise HubError(
+                f"{self.environment.name} was not applied as disposable, and its data would go with it: back them up, "
+                "set disposable = true in its values, apply, and then destroy"
+            )
+        return self.tofu.plan("-destroy")

@@ -38,10 +38,19 @@ def program() -> str:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What would change. `changes` are (address, action); actions are those of the plan's JSON, replace for two."""
+class Change:
+    """What a plan does to one resource. `kind` is its type, `action` create, update, delete or replace."""
 
-    changes: tuple[tuple[str, str], ...]
+    address: str
+    kind: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would change."""
+
+    changes: tuple[Change, ...]
     outputs: dict[str, Any]
 
     @classmethod
@@ -51,7 +60,8 @@ class Plan:
         for entry in document.get("resource_changes", []):
             actions = entry["change"]["actions"]
             if actions not in (["no-op"], ["read"]):
-                changes.append((entry["address"], "replace" if len(actions) == 2 else actions[0]))
+                action = "replace" if len(actions) == 2 else actions[0]
+                changes.append(Change(entry["address"], entry["type"], action))
         values = document.get("planned_values", {}).get("outputs", {})
         # A sensitive output is for the state alone.
         known = {name: entry["value"] for name, entry in values.items() if not entry["sensitive"] and "value" in entry}
@@ -60,7 +70,7 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """How many changes of each kind there are."""
-        actions = [action for _, action in self.changes]
+        actions = [change.action for change in self.changes]
         return {action: actions.count(action) for action in sorted(set(actions))}
 
 
@@ -75,9 +85,9 @@ class Tofu:
         """Brings provider and backend."""
         self.run("init", *options)
 
-    def plan(self) -> Plan:
+    def plan(self, *options: str) -> Plan:
         """Plans into a file that `apply` carries out."""
-        self.run("plan", f"-out={PLAN}")
+        self.run("plan", f"-out={PLAN}", *options)
         return Plan.of(json.loads(self.run("show", "-json", PLAN, color=None)))
 
     def apply(self) -> None:

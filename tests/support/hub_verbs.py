@@ -1,0 +1,72 @@
+"""`flipctl hub` as an engineer starts it, against AWS's stand-in."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from flipctl.hub.tofu import program
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "infra/tofu/stacks"
+FLIPCTL = (sys.executable, "-c", "from flipctl.cli import main; main()")
+
+
+class HubVerbs:
+    """The verbs for the environment stag in a folder, each a process; `values` is the file for each stack."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.folder, self.env = folder, env
+        self.values = {stack: EXAMPLES / stack / "example.tfvars" for stack in ("bootstrap", "hub")}
+
+    def start(self, verb: str, *options: str, values: Path | None = None) -> subprocess.Popen[str]:
+        """Starts a verb, in a process group of its own."""
+        stack = "bootstrap" if "bootstrap" in (verb, *options) else "hub"
+        values = values or self.values[stack]
+        arguments = ["hub", verb, "stag", "--values", str(values), "--folder", str(self.folder), *options]
+        return subprocess.Popen(
+            [*FLIPCTL, *arguments],
+            env=self.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def fails(self, verb: str, *options: str, values: Path | None = None) -> str:
+        """What a verb says that fails and prints nothing else; lines are joined."""
+        out, err = self.start(verb, "--json", *options, values=values).communicate()
+        assert not out
+        assert "error: " in err, err
+        return " ".join(err.split())
+
+    def __call__(self, verb: str, *options: str, values: Path | None = None) -> Any:
+        """The document that a verb prints."""
+        out, err = self.start(verb, "--json", *options, values=values).communicate()
+        assert out, err
+        assert "not-to-be-printed" not in out + err
+        return json.loads(out)
+
+    def stack(self, name: str) -> Path:
+        """The working copy of a stack."""
+        return self.folder / "stag/tofu/stacks" / name
+
+    def tofu(self, stack: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The program itself, in the working copy of a stack."""
+        return subprocess.run(
+            [program(), *arguments], cwd=self.stack(stack), env=self.env, capture_output=True, text=True, check=False
+        )
+
+
+def client(service: str, env: dict[str, str], region: str = "eu-west-2") -> Any:
+    """A client of the stand-in."""
+    return boto3.client(
+        service,
+        endpoint_url=env["AWS_ENDPOINT_URL"],
+        region_name=region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
