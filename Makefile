@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help demo test setup lint types lint-playbooks unit coverage image-tests hosts federation offline format lock openapi clean \
 	build up down restart ci up-no-trust central-hub up-trusts up-local-trust restart-no-trust create-networks debug debug-off \
-	debug-all debug-off-all generate-trust-api-keys generate-internal-service-key unit_test tests hub-bootstrap
+	debug-all debug-off-all generate-trust-api-keys generate-internal-service-key unit_test tests hub-bootstrap hub-plan-local hub-apply-local
 
 help: ## list the targets
 	@grep -hE '^[a-z_-]+:.*## ' Makefile | sed -E 's/^([a-z_-]+):[^#]*## (.*)/make \1\t\2/' | column -t -s "$$(printf '\t')"
@@ -116,6 +116,12 @@ generate-internal-service-key: ## give hub and FL server a new key for their tal
 
 hub-bootstrap: setup ## the bucket for states and CI's identity of ENV=stag on AWS; asks before it applies (docs/hub-aws.md)
 	@$(V)/flipctl hub bootstrap $(ENV)
+
+hub-plan-local: setup ## what a hub on AWS would be, planned against a stand-in of AWS on this machine; needs no account
+	@$(V)/python tests/support/hub_trial.py plan
+
+hub-apply-local: setup ## the same applied, planned again and destroyed
+	@$(V)/python tests/support/hub_trial.py apply
 
 unit_test: setup unit ## every test, without lint and types
 

@@ -36,6 +36,42 @@ def write_private(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
+@dataclass(frozen=True)
+class Authority:
+    """A CA for the servers of nets. The key is a secret."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def make(cls, days: int, key: ec.EllipticCurvePrivateKey | None = None) -> "Authority":
+        """A new one, with a key of its own unless there is one."""
+        key, name = key or ec.generate_private_key(ec.SECP384R1()), _name("FLIP net CA")
+        certificate = (
+            _builder(name, name, key.public_key(), days)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(sign_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA384())
+        )
+        return cls(certificate, key)
+
+    def issue(self, names: Iterable[str], days: int) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        """A server's certificate for host names or addresses, and its key."""
+        key = ec.generate_private_key(ec.SECP384R1())
+        issuer = self.key.public_key()
+        certificate = (
+            _builder(_name("FLIP FL server"), self.certificate.subject, key.public_key(), days)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(sign_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
+            .sign(self.key, hashes.SHA384())
+        )
+        return certificate, key
+
+
 def make_net_certificates(folder: Path, names: Iterable[str] = (), days: int = 825) -> CertificateFiles:
     """Makes a CA and one server certificate for `localhost`, `127.0.0.1` and `names` (host names or addresses).
 
@@ -43,27 +79,10 @@ def make_net_certificates(folder: Path, names: Iterable[str] = (), days: int = 8
     Files in `folder`: `ca.crt`, `server.crt`, `server.key` (0600). Existing ones are replaced.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ca_key, ca_name = ec.generate_private_key(ec.SECP384R1()), _name("FLIP net CA")
-    ca = (
-        _builder(ca_name, ca_name, ca_key.public_key(), days)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA384())
-    )
-    key = ec.generate_private_key(ec.SECP384R1())
-    alternatives = [_alternative(name) for name in dict.fromkeys((*LOOPBACK_NAMES, *names))]
-    certificate = (
-        _builder(_name("FLIP FL server"), ca_name, key.public_key(), days)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA384())
-    )
+    authority = Authority.make(days)
+    certificate, key = authority.issue(dict.fromkeys((*LOOPBACK_NAMES, *names)), days)
     files = CertificateFiles(folder / "ca.crt", folder / "server.crt", folder / "server.key")
-    files.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    files.ca.write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
     files.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     write_private(files.key, private_pem(key))
     return files

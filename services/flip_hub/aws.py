@@ -15,11 +15,19 @@ CONNECTIONS = 64
 
 
 class AwsError(RuntimeError):
-    """AWS refuses or does not answer. The text names the operation and the reason, and holds no key or password."""
+    """AWS refuses or does not answer. The text names the operation and the reason, and holds no key or password.
+
+    `code` is AWS's own for why it refuses, such as ResourceNotFoundException; empty if there was no answer.
+    """
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
 
 
-def client(service: str) -> Any:
-    """boto3's client of a service, which blocks. Region, credentials and endpoint come from AWS's usual environment.
+def client(service: str, region: str | None = None) -> Any:
+    """boto3's client of a service, which blocks. Credentials and endpoint, and the region unless it is given, come from
+    AWS's usual environment.
 
     Raises:
         SettingsError: boto3 is not installed, or what AWS's environment says cannot be used.
@@ -39,27 +47,35 @@ def client(service: str) -> Any:
         user_agent_extra=f"flip-hub/{__version__}",
     )
     try:
-        return boto3.Session().client(service, config=config)
+        return boto3.Session().client(service, region_name=region, config=config)
     except (import_module("botocore.exceptions").BotoCoreError, ValueError) as error:
         raise SettingsError(f"AWS's environment (AWS_DEFAULT_REGION and so on) cannot be used: {error}") from None
 
 
-async def call(service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+async def call(service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
     """What AWS answers to an operation, as in `call("kms", "decrypt", KeyId=...)`.
 
     Raises:
         AwsError: AWS refuses or does not answer.
         SettingsError: see `client`.
     """
-    return await asyncio.to_thread(_call, service, operation, arguments)
+    return await asyncio.to_thread(ask, service, operation, None, **arguments)
 
 
-def _call(service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    caller = client(service)
+def ask(service: str, operation: str, region: str | None, /, **arguments: Any) -> dict[str, Any]:
+    """The same for a caller that may block, of the region named.
+
+    Raises:
+        AwsError: AWS refuses or does not answer.
+        SettingsError: see `client`.
+    """
+    caller = client(service, region)
     errors = import_module("botocore.exceptions")
     try:
         answer: dict[str, Any] = getattr(caller, operation)(**arguments)
-    except (errors.ClientError, errors.BotoCoreError) as error:
+    except errors.ClientError as error:
+        raise AwsError(str(error), error.response.get("Error", {}).get("Code", "")) from None
+    except errors.BotoCoreError as error:
         raise AwsError(str(error)) from None
     finally:
         caller.close()

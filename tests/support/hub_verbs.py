@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from flip_fl.certs import Authority
 from flipctl.hub.tofu import program
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "infra/tofu/stacks"
@@ -70,3 +72,20 @@ def client(service: str, env: dict[str, str], region: str = "eu-west-2") -> Any:
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
+
+
+def trial_values(folder: Path, env: dict[str, str]) -> Path:
+    """The example's values for a hub that may be destroyed, and in the stand-in what they take for there: the zone.
+
+    RDS's authority is replaced by one of our own: nothing here speaks TLS to a database.
+    """
+    zone = client("route53", env)
+    if not zone.list_hosted_zones_by_name(DNSName="example.org")["HostedZones"]:
+        zone.create_hosted_zone(Name="example.org", CallerReference="trial")
+    authority = folder / "rds-ca.pem"
+    authority.write_bytes(Authority.make(days=1).certificate.public_bytes(Encoding.PEM))
+    text = (EXAMPLES / "hub/example.tfvars").read_text()
+    assert '"eu-west-2-bundle.pem"' in text
+    values = folder / "hub.tfvars"
+    values.write_text(text.replace('"eu-west-2-bundle.pem"', json.dumps(str(authority))) + "\ndisposable = true\n")
+    return values

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from flipctl.hub import HubError
 from flipctl.hub.environment import Environment
-from flipctl.hub.tofu import Plan, Tofu
+from flipctl.hub.tofu import HOLDS_DATA, Plan, Tofu
 
 LOCAL = 'terraform {\n  backend "local" {\n    path = "local.tfstate"\n  }\n}\n'
-PROTECTED = ("aws_kms_key", "aws_s3_bucket")
 NO_BUCKET = re.compile(r"NoSuchBucket|S3 bucket .* does not exist")
 
 
@@ -93,7 +92,7 @@ class Bootstrap:
 
     def _plan_on_disk(self) -> Plan:
         self._init_on_disk()
-        self._keep_what_was_interrupted()
+        self.tofu.keep_interrupted(HOLDS_DATA)
         plan = self.tofu.plan()
         self._write_backend(plan)
         return plan
@@ -101,13 +100,6 @@ class Bootstrap:
     def _init_on_disk(self) -> None:
         self._override.write_text(LOCAL)
         self.tofu.init("-reconfigure")
-
-    def _keep_what_was_interrupted(self) -> None:
-        """What Ctrl-C interrupted is to be made anew, which `prevent_destroy` refuses; it is there, so it stays."""
-        for entry in (self.tofu.state() or {"resources": []})["resources"]:
-            tainted = any(instance.get("status") == "tainted" for instance in entry["instances"])
-            if tainted and entry["type"] in PROTECTED:
-                self.tofu.run("untaint", f"{entry['module']}.{entry['type']}.{entry['name']}")
 
     def _write_backend(self, plan: Plan) -> None:
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in sorted(plan.outputs["backend"].items())]

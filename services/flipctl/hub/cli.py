@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from flip_fl.certs import write_private
 from flipctl.hub import HubError
 from flipctl.hub.bootstrap import Bootstrap
 from flipctl.hub.environment import Environment
+from flipctl.hub.secrets import Rotation, Secrets
 from flipctl.hub.stack import Stack
+from flipctl.hub.status import look
 from flipctl.hub.tofu import Plan, Tofu
 from flipctl.images_run import progress
 from flipctl.output import JsonFlag, console, fail, print_json, print_table
@@ -143,6 +147,55 @@ def destroy(
         print_json(_document(environment, planned))
     else:
         console.print(f"destroyed: {len(planned.changes)} resources of {environment}", soft_wrap=True)
+
+
+@app.command(epilog="Example: flipctl hub secrets stag")
+def secrets(
+    environment: EnvironmentName,
+    rotate: Annotated[
+        list[Rotation] | None, typer.Option(help="Make this anew though it is there; repeat for several.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Restart all services, whatever was changed.")] = False,
+    values: Values = None,
+    folder: Folder = FOLDER,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make the keys and FL certificates that a hub's services need, in Secrets Manager alone; services read them anew.
+
+    What is there and good for 90 days stays. The authority that trusts' kits need is written beside the backend's file.
+    """
+    with _errors(), progress(f"secrets of {environment}") as say:
+        stack = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say)
+        made = Secrets(stack.outputs(), say)
+        authority = stack.environment.folder / "fl-ca.pem"
+        write_private(authority, made.fill(frozenset(rotate or ())).encode())
+        restarted = made.restart(restart)
+    if as_json:
+        print_json({"changed": made.changed, "restarted": restarted, "fl_ca": str(authority)})
+        return
+    console.print(f"written: {', '.join(made.changed)}" if made.changed else "nothing to do", soft_wrap=True)
+    if restarted:
+        console.print(f"restarting, which ECS does without a gap for the hub: {', '.join(restarted)}", soft_wrap=True)
+    console.print(f"authority of the FL servers, for `flipctl trust onboard --fl-ca`: {authority}", soft_wrap=True)
+
+
+@app.command(epilog="Example: flipctl hub status stag")
+def status(
+    environment: EnvironmentName, values: Values = None, folder: Folder = FOLDER, as_json: JsonFlag = False
+) -> None:
+    """Say what is up: endpoints, certificates, tasks, targets, database, secrets, alarms. Exit status 1 on a fault.
+
+    What trusts and jobs do, says the hub itself: flipctl status --hub URL --email ADDRESS.
+    """
+    with _errors(), progress(f"status of {environment}") as say:
+        outputs = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say).outputs()
+        found = look(outputs, say)
+    faults = sum(finding.verdict == "fault" for finding in found)
+    if as_json:
+        print_json({"hub": outputs["url"], "faults": faults, "findings": [asdict(finding) for finding in found]})
+    else:
+        print_table(f"{environment}: {outputs['url']}", [asdict(finding) for finding in found])
+    raise typer.Exit(1 if faults else 0)
 
 
 def _ask(environment: str, planned: Plan, yes: bool, as_json: bool) -> None:

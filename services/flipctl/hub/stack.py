@@ -3,23 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flipctl.hub import HubError
 from flipctl.hub.environment import Environment
-from flipctl.hub.tofu import Plan, Tofu
-
-# What is gone with one of these cannot be made again by applying once more.
-HOLDS_DATA = frozenset(
-    {
-        "aws_backup_vault",
-        "aws_cognito_user_pool",
-        "aws_db_instance",
-        "aws_efs_file_system",
-        "aws_kms_key",
-        "aws_s3_bucket",
-        "aws_secretsmanager_secret",
-    }
-)
+from flipctl.hub.tofu import HOLDS_DATA, Plan, Tofu
 
 
 @dataclass(frozen=True)
@@ -46,12 +34,24 @@ class Stack:
         tofu.init("-reconfigure", f"-backend-config={environment.backend_file}", f"-backend-config=key={key}")
         return cls(environment, tofu)
 
+    def outputs(self) -> dict[str, Any]:
+        """What the stack says of itself.
+
+        Raises:
+            HubError: it was not applied yet.
+        """
+        outputs = self.tofu.outputs()
+        if not outputs:
+            raise HubError(f"nothing is there: run `flipctl hub apply {self.environment.name}` first")
+        return outputs
+
     def plan(self, lose: frozenset[str] = frozenset()) -> Plan:
         """Plans, and refuses a plan that would lose data which is not named in `lose`.
 
         Raises:
             HubError: the program failed, or the plan would replace or destroy what holds data.
         """
+        self.tofu.keep_interrupted(HOLDS_DATA)
         plan = self.tofu.plan()
         losses = {
             change.address: change.action

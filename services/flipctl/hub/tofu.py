@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,18 @@ HOW_TO_GET = (
     "https://opentofu.org/docs/intro/install/ (FLIP_TOFU names a program that lies elsewhere)"
 )
 PLAN = "flip.tfplan"
+# What is gone with one of these cannot be made again by applying once more.
+HOLDS_DATA = frozenset(
+    {
+        "aws_backup_vault",
+        "aws_cognito_user_pool",
+        "aws_db_instance",
+        "aws_efs_file_system",
+        "aws_kms_key",
+        "aws_s3_bucket",
+        "aws_secretsmanager_secret",
+    }
+)
 _LOCK_ID = re.compile(r"^\W*ID:\s+(\S+)", re.MULTILINE)
 _LOCK_TEXT = "Error acquiring the state lock"
 _FRAME = re.compile(r"^[╷│╵] ?", re.MULTILINE)
@@ -104,6 +116,18 @@ class Tofu:
         text = self.run("state", "pull", color=None)
         state = json.loads(text) if text.strip() else {"resources": []}
         return state if state["resources"] else None
+
+    def keep_interrupted(self, kinds: Collection[str]) -> None:
+        """Has resources of these kinds stay which an interrupted apply made: the program would make them anew.
+
+        What was not set on them yet, the next plan sets.
+        """
+        for entry in (self.state() or {"resources": []})["resources"]:
+            for instance in entry["instances"]:
+                if instance.get("status") == "tainted" and entry["type"] in kinds:
+                    module = f"{entry['module']}." if "module" in entry else ""
+                    key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+                    self.run("untaint", f"{module}{entry['type']}.{entry['name']}{key}")
 
     def run(self, *arguments: str, color: str | None = "-no-color") -> str:
         """Runs one command and returns its standard output.
