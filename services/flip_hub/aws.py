@@ -59,24 +59,28 @@ async def call(service: str, operation: str, /, **arguments: Any) -> dict[str, A
         AwsError: AWS refuses or does not answer.
         SettingsError: see `client`.
     """
-    return await asyncio.to_thread(ask, service, operation, None, **arguments)
+    return await asyncio.to_thread(_call, service, operation, arguments)
 
 
-def ask(service: str, operation: str, region: str | None, /, **arguments: Any) -> dict[str, Any]:
-    """The same for a caller that may block, of the region named.
+def _call(service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    caller = client(service)
+    try:
+        return answer(caller, operation, **arguments)
+    finally:
+        caller.close()
+
+
+def answer(caller: Any, operation: str, /, **arguments: Any) -> dict[str, Any]:
+    """The same of a client that the caller has, which may block.
 
     Raises:
         AwsError: AWS refuses or does not answer.
-        SettingsError: see `client`.
     """
-    caller = client(service, region)
     errors = import_module("botocore.exceptions")
     try:
-        answer: dict[str, Any] = getattr(caller, operation)(**arguments)
+        found: dict[str, Any] = getattr(caller, operation)(**arguments)
     except errors.ClientError as error:
         raise AwsError(str(error), error.response.get("Error", {}).get("Code", "")) from None
     except errors.BotoCoreError as error:
         raise AwsError(str(error)) from None
-    finally:
-        caller.close()
-    return answer
+    return found

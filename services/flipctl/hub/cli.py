@@ -11,6 +11,7 @@ import typer
 
 from flip_fl.certs import write_private
 from flipctl.hub import HubError
+from flipctl.hub.aws import Aws
 from flipctl.hub.bootstrap import Bootstrap
 from flipctl.hub.environment import Environment
 from flipctl.hub.secrets import Rotation, Secrets
@@ -166,7 +167,8 @@ def secrets(
     """
     with _errors(), progress(f"secrets of {environment}") as say:
         stack = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say)
-        made = Secrets(stack.outputs(), say)
+        outputs = stack.outputs()
+        made = Secrets(outputs, Aws(outputs["region"]), say)
         authority = stack.environment.folder / "fl-ca.pem"
         write_private(authority, made.fill(frozenset(rotate or ())).encode())
         restarted = made.restart(restart)
@@ -189,7 +191,7 @@ def status(
     """
     with _errors(), progress(f"status of {environment}") as say:
         outputs = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say).outputs()
-        found = look(outputs, say)
+        found = look(outputs, Aws(outputs["region"]), say)
     faults = sum(finding.verdict == "fault" for finding in found)
     if as_json:
         print_json({"hub": outputs["url"], "faults": faults, "findings": [asdict(finding) for finding in found]})

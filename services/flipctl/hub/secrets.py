@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from flip_common.keys import generate_api_key, hash_api_key
-from flip_common.settings import SettingsError
 from flip_fl.certs import Authority, private_pem
-from flip_hub.aws import AwsError, ask
+from flip_hub.aws import AwsError
 from flipctl.hub import HubError
+from flipctl.hub.aws import Aws
 
 AUTHORITY_DAYS, SERVER_DAYS = 7300, 825
 RENEW_WITHIN = timedelta(days=90)
@@ -39,6 +39,7 @@ class Secrets:
     """The secrets of one hub, from the outputs of its stack. `changed` are the names of those written."""
 
     outputs: dict[str, Any]
+    aws: Aws
     say: Callable[[str], None]
     changed: list[str] = field(default_factory=list)
 
@@ -76,7 +77,7 @@ class Secrets:
             self.say(f"restarting {name}")
             service = cluster["services"][name]
             try:
-                self._aws("ecs", "update_service", cluster=cluster["name"], service=service, forceNewDeployment=True)
+                self.aws("ecs", "update_service", cluster=cluster["name"], service=service, forceNewDeployment=True)
             except AwsError as error:
                 raise HubError(f"service {service}: {error}") from None
         return named
@@ -84,7 +85,7 @@ class Secrets:
     def read(self, name: str) -> str | None:
         """A secret's value; None where it has none yet."""
         try:
-            found = self._aws("secretsmanager", "get_secret_value", SecretId=self.outputs["secret_arns"][name])
+            found = self.aws("secretsmanager", "get_secret_value", SecretId=self.outputs["secret_arns"][name])
         except AwsError as error:
             if error.code == "ResourceNotFoundException":
                 return None
@@ -99,7 +100,7 @@ class Secrets:
     def _write(self, name: str, value: str) -> str:
         self.say(f"writing {name}")
         try:
-            self._aws(
+            self.aws(
                 "secretsmanager", "put_secret_value", SecretId=self.outputs["secret_arns"][name], SecretString=value
             )
         except AwsError as error:
@@ -141,12 +142,6 @@ class Secrets:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         fits: bool = names.get_values_for_type(x509.DNSName) == [host] and certificate.public_key() == key.public_key()
         return fits and certificate.not_valid_after_utc > datetime.now(UTC) + RENEW_WITHIN
-
-    def _aws(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
-        try:
-            return ask(service, operation, self.outputs["region"], **arguments)
-        except SettingsError as error:
-            raise HubError(str(error)) from None
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -10,35 +10,32 @@ from typing import Any
 import httpx
 from cryptography import x509
 
-from flip_common.settings import SettingsError
-from flip_hub.aws import AwsError, ask
+from flip_hub.aws import AwsError
 from flipctl.doctor import Finding
-from flipctl.hub import HubError
+from flipctl.hub.aws import Aws
 
 SOON = timedelta(days=30)
 DIAL_SECONDS = 10
 
 
-def look(outputs: dict[str, Any], say: Callable[[str], None]) -> list[Finding]:
+def look(outputs: dict[str, Any], aws: Aws, say: Callable[[str], None]) -> list[Finding]:
     """A finding for each endpoint, certificate, service, target, secret, for the database and the alarms.
 
     Raises:
-        HubError: AWS cannot be asked at all.
+        HubError: AWS cannot be asked at all, as without boto3.
     """
     found: list[Finding] = []
     for check in (_api, _certificates, _nets, _services, _targets, _database, _secrets, _alarms):
         say(check.__name__.strip("_"))
         try:
-            found += check(outputs)
+            found += check(outputs, aws)
         except AwsError as error:
             remedy = "use credentials that may read the account (the role ci-plan may), or try again"
             found.append(Finding(check.__name__.strip("_"), "fault", str(error), remedy))
-        except SettingsError as error:
-            raise HubError(str(error)) from None
     return found
 
 
-def _api(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _api(outputs: dict[str, Any], _: Aws) -> Iterator[Finding]:
     url = f"{outputs['url']}/api/health"
     try:
         answer = httpx.get(url, timeout=DIAL_SECONDS)
@@ -50,10 +47,10 @@ def _api(outputs: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("API", "ok" if well else "fault", f"{url} {said}", remedy)
 
 
-def _certificates(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _certificates(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
     for place, region in (("edge", "us-east-1"), ("origin", outputs["region"])):
         arn = outputs["certificates"][place]
-        told = ask("acm", "describe_certificate", region, CertificateArn=arn)["Certificate"]
+        told = aws("acm", "describe_certificate", region, CertificateArn=arn)["Certificate"]
         if told["Status"] != "ISSUED":
             remedy = "check that the zone's name servers are those that the domain's registrar has"
             yield Finding(f"certificate ({place})", "fault", f"{told['Status']}: {arn}", remedy)
@@ -64,7 +61,7 @@ def _certificates(outputs: dict[str, Any]) -> Iterator[Finding]:
             yield _until(f"certificate ({place})", told["NotAfter"], remedy)
 
 
-def _nets(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _nets(outputs: dict[str, Any], _: Aws) -> Iterator[Finding]:
     for net, place in outputs["nets"].items():
         name, address = f"net {net}", f"{place['host']}:{place['port']}"
         try:
@@ -92,10 +89,10 @@ def _until(check: str, end: datetime, remedy: str) -> Finding:
     return Finding(check, "warning" if left > timedelta() else "fault", f"ends {end:%Y-%m-%d}", remedy)
 
 
-def _services(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _services(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
     cluster = outputs["cluster"]["name"]
     for name, service_name in outputs["cluster"]["services"].items():
-        told = ask("ecs", "describe_services", outputs["region"], cluster=cluster, services=[service_name])["services"]
+        told = aws("ecs", "describe_services", cluster=cluster, services=[service_name])["services"]
         service = next((service for service in told if service["status"] == "ACTIVE"), None)
         if service is None:
             yield Finding(f"service {name}", "fault", f"{service_name} is not there", "flipctl hub apply makes it")
@@ -110,11 +107,11 @@ def _services(outputs: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(f"service {name}", "ok" if well else "fault", f"{running} of {desired} tasks run", remedy)
 
 
-def _targets(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _targets(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
     groups = {"hub": outputs["target_groups"]["hub"]}
     groups |= {f"net {net}": arn for net, arn in outputs["target_groups"]["nets"].items()}
     for name, arn in groups.items():
-        told = ask("elbv2", "describe_target_health", outputs["region"], TargetGroupArn=arn)
+        told = aws("elbv2", "describe_target_health", TargetGroupArn=arn)
         states = [target["TargetHealth"]["State"] for target in told["TargetHealthDescriptions"]]
         healthy = states.count("healthy")
         others = ", ".join(sorted({state for state in states if state != "healthy"}))
@@ -123,10 +120,10 @@ def _targets(outputs: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(f"target of {name}", "ok" if healthy else "fault", said, remedy)
 
 
-def _database(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _database(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
     name = outputs["database"]
     try:
-        (told,) = ask("rds", "describe_db_instances", outputs["region"], DBInstanceIdentifier=name)["DBInstances"]
+        (told,) = aws("rds", "describe_db_instances", DBInstanceIdentifier=name)["DBInstances"]
     except AwsError as error:
         if error.code != "DBInstanceNotFound":
             raise
@@ -138,19 +135,19 @@ def _database(outputs: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("database", "ok" if well else "fault", said, remedy)
 
 
-def _secrets(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _secrets(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
     empty = []
     for name, arn in outputs["secret_arns"].items():
-        told = ask("secretsmanager", "describe_secret", outputs["region"], SecretId=arn)
+        told = aws("secretsmanager", "describe_secret", SecretId=arn)
         if not any("AWSCURRENT" in stages for stages in told.get("VersionIdsToStages", {}).values()):
             empty.append(name)
     said = f"without a value: {', '.join(empty)}" if empty else f"all {len(outputs['secret_arns'])} have values"
     yield Finding("secrets", "fault" if empty else "ok", said, "flipctl hub secrets makes them" if empty else "")
 
 
-def _alarms(outputs: dict[str, Any]) -> Iterator[Finding]:
+def _alarms(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
     for region in dict.fromkeys((outputs["region"], "us-east-1")):
-        told = ask("cloudwatch", "describe_alarms", region, StateValue="ALARM", AlarmNamePrefix=outputs["name"])
+        told = aws("cloudwatch", "describe_alarms", region, StateValue="ALARM", AlarmNamePrefix=outputs["name"])
         for alarm in told.get("MetricAlarms", []):
             what = alarm.get("AlarmDescription", "")
             yield Finding(
