@@ -1,0 +1,8 @@
+"""Values of infra/tofu/modules/keys."""
+
+from typing import Any
+
+from tofu_values import NAMES, PLACE
+
+GOOD: dict[str, Any] = PLACE | {"region": "eu-west-2"}
+BAD: list[tuple[str, Any]] = [*NAMES, ("region", "eu-west-2a"), ("region", "London")]
