@@ -1,0 +1,5 @@
+locals {
+  name = "${var.project}-${var.environment}"
+}
+
+data "aws_partition" "current" {}
