@@ -11,6 +11,7 @@ from tofu_plans import resources
 
 MODULES = Path(__file__).resolve().parents[2] / "infra/tofu/modules"
 NAMES = sorted(path.name for path in MODULES.iterdir())
+OF_THE_ACCOUNT = {"ecr:GetAuthorizationToken"}  # AWS knows no resource for these
 RECORD = "FLIP_RECORD=1 .venv/bin/pytest tests/infra/test_module_examples.py"
 
 
@@ -74,7 +75,7 @@ def test_no_policy_grants_everything_of_everything(example_plan: Callable[[str],
                     tried += 1
                     actions = _list(statement["Action"])
                     assert not any(action == "*" or action.endswith(":*") for action in actions), address
-                    assert "*" not in _list(statement["Resource"]), address
+                    assert "*" not in _list(statement["Resource"]) or set(actions) <= OF_THE_ACCOUNT, address
     assert tried
 
 
