@@ -14,7 +14,13 @@ def keep_rules_and_templates() -> None:
     from moto.ecr.responses import ECRResponse
 
     for kind, key, answer, lists, missing in (
-        ("pull_through_cache_rule", "ecrRepositoryPrefix", None, "pullThroughCacheRules", "PullThroughCacheRuleNotFound"),
+        (
+            "pull_through_cache_rule",
+            "ecrRepositoryPrefix",
+            None,
+            "pullThroughCacheRules",
+            "PullThroughCacheRuleNotFound",
+        ),
         (
             "repository_creation_template",
             "prefix",
