@@ -1,8 +1,13 @@
-"""Env files: `NAME=value` lines, read as python-dotenv reads them but for `${...}`, which is left as it is."""
+"""Env files: `NAME=value` lines, written so that any value stands as it is, and read as python-dotenv reads them but for `${...}`, which is left as it is."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from dotenv.parser import parse_stream
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+_UNFIT = re.compile(r"[\r\n\0]")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -30,3 +35,31 @@ def read_env_file(path: Path) -> dict[str, str]:
             raise ValueError(f"{path}: {binding.key!r} has no value; write NAME=value")
         values[binding.key] = binding.value
     return values
+
+
+def check_name(name: str) -> None:
+    """Refuses what is no variable's name.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no variable name; use capitals, digits and _")
+
+
+def env_text(values: Mapping[str, str]) -> str:
+    """The text of an env file that gives these values back, whatever is in them.
+
+    Raises:
+        ValueError: a value that is no single line of text; the value is not in the text.
+    """
+    for name, value in values.items():
+        if _UNFIT.search(value):
+            raise ValueError(f"the value of {name} has a line break or a NUL in it; leave it out")
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items())
+
+
+def _quoted(value: str) -> str:
+    """In single quotes only the quote itself and a backslash mean anything else than themselves."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,15 +1,11 @@
 """Env files (`NAME=value` lines) that hold secrets: written whole or not at all, readable by their owner only."""
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from flip_common.envfile import read_env_file
-
-_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
-_UNFIT = re.compile(r"[\r\n\0]")
+from flip_common.envfile import check_name, env_text, read_env_file
 
 
 def read(path: Path) -> dict[str, str]:
@@ -29,12 +25,8 @@ def update(path: Path, values: Mapping[str, str]) -> None:
     """
     merged = {**read(path), **values}
     for name in values:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no variable name; use capitals, digits and _")
-    for name, value in merged.items():
-        if _UNFIT.search(value):
-            raise ValueError(f"the value of {name} has a line break or a NUL in it; leave it out")
-    content = "".join(f"{name}={_quoted(value)}\n" for name, value in merged.items()).encode()
+        check_name(name)
+    content = env_text(merged).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp makes the file 0600 from its first moment.
     handle, scrap = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -48,8 +40,3 @@ def update(path: Path, values: Mapping[str, str]) -> None:
         Path(scrap).unlink(missing_ok=True)
         raise
 
-
-def _quoted(value: str) -> str:
-    """In single quotes only the quote itself and a backslash mean anything else than themselves."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
