@@ -1,4 +1,7 @@
-"""Env files: `NAME=value` lines, written so that any value stands as it is, and read as python-dotenv reads them but for `${...}`, which is left as it is."""
+"""Env files: `NAME=value` lines, written so that they give back any value as it is.
+
+They are read as python-dotenv reads them but for `${...}`, which is left as it is.
+"""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`python -m flip_hub`: serve, make the first administrator, print the OpenAPI document."""
+"""`python -m flip_hub`: serve, make the first administrator, fetch what a task needs, print the OpenAPI document."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ from flip_common.settings import SettingsError
 from flip_common.web import Problem
 from flip_common.wire import Role
 from flip_hub.app import create_app
+from flip_hub.config_files import ENV_FILE, ConfigError, Wanted, fetch
 from flip_hub.embedded import EmbeddedDatabaseError
 from flip_hub.opening import open_database
 from flip_hub.serving import Address, ServeError, Tls
@@ -96,6 +97,33 @@ def openapi(
         typer.echo(text)
     else:
         output.write_text(f"{text}\n")
+
+
+@app.command(
+    "fetch-config",
+    epilog="Example: python -m flip_hub fetch-config --to /config --owner 10001 --setting FL_API_KEY=fl-api-key",
+)
+def fetch_config(
+    *,
+    to: Annotated[Path, typer.Option(help=f"Folder to write {ENV_FILE} and the files into")],
+    owner: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Number of the user who alone may read them")],
+    setting: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=SECRET", help="A setting from a secret's ARN or name; repeatable")
+    ] = None,
+    file: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=SECRET", help="A file from a secret's text; repeatable")
+    ] = None,
+    object_: Annotated[
+        list[str] | None, typer.Option("--object", metavar="NAME=s3://BUCKET/KEY", help="A file from S3; repeatable")
+    ] = None,
+) -> None:
+    """Bring secrets from AWS into files before another container starts: all of them, or none."""
+    configure_logging("hub", "WARNING")
+    try:
+        wanted = Wanted.of(setting or (), file or (), object_ or ())
+        asyncio.run(fetch(wanted, to, owner))
+    except (ConfigError, SettingsError) as error:
+        _refuse(str(error))
 
 
 async def _create_admin(settings: HubSettings, body: CreateUser) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from flip_common import __version__
 from flip_common.settings import SettingsError
@@ -12,12 +13,13 @@ ATTEMPTS = 4
 """Times a call is tried, with growing pauses of a few seconds in all."""
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 CONNECTIONS = 64
+T = TypeVar("T")
 
 
 class AwsError(RuntimeError):
     """AWS refuses or does not answer. The text names the operation and the reason, and holds no key or password.
 
-    `code` is AWS's own for why it refuses, such as ResourceNotFoundException; empty if there was no answer.
+    `code` is AWS's own word for the refusal, such as AccessDenied; empty if there was no answer.
     """
 
     def __init__(self, text: str, code: str = "") -> None:
@@ -59,28 +61,55 @@ async def call(service: str, operation: str, /, **arguments: Any) -> dict[str, A
         AwsError: AWS refuses or does not answer.
         SettingsError: see `client`.
     """
-    return await asyncio.to_thread(_call, service, operation, arguments)
+    return await asyncio.to_thread(_call, service, operation, arguments, _whole)
 
 
-def _call(service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+async def read_object(bucket: str, key: str, limit: int) -> bytes:
+    """A small object of S3, no more than `limit` + 1 bytes of it.
+
+    Raises:
+        AwsError: AWS refuses or does not answer.
+        SettingsError: see `client`.
+    """
+    read = _reading(limit + 1)
+    return await asyncio.to_thread(_call, "s3", "get_object", {"Bucket": bucket, "Key": key}, read)
+
+
+def _reading(size: int) -> Callable[[dict[str, Any]], bytes]:
+    def read(answer: dict[str, Any]) -> bytes:
+        with answer["Body"] as body:
+            content: bytes = body.read(size)
+        return content
+
+    return read
+
+
+def _whole(answer: dict[str, Any]) -> dict[str, Any]:
+    return answer
+
+
+def _call(service: str, operation: str, arguments: dict[str, Any], take: Callable[[dict[str, Any]], T]) -> T:
     caller = client(service)
     try:
-        return answer(caller, operation, **arguments)
+        return _answer(caller, operation, arguments, take)
     finally:
         caller.close()
 
 
 def answer(caller: Any, operation: str, /, **arguments: Any) -> dict[str, Any]:
-    """The same of a client that the caller has, which may block.
+    """What AWS answers a client that the caller has; blocks.
 
     Raises:
         AwsError: AWS refuses or does not answer.
     """
+    return _answer(caller, operation, arguments, _whole)
+
+
+def _answer(caller: Any, operation: str, arguments: dict[str, Any], take: Callable[[dict[str, Any]], T]) -> T:
     errors = import_module("botocore.exceptions")
     try:
-        found: dict[str, Any] = getattr(caller, operation)(**arguments)
+        return take(getattr(caller, operation)(**arguments))
     except errors.ClientError as error:
         raise AwsError(str(error), error.response.get("Error", {}).get("Code", "")) from None
     except errors.BotoCoreError as error:
         raise AwsError(str(error)) from None
-    return found

@@ -39,4 +39,3 @@ def update(path: Path, values: Mapping[str, str]) -> None:
     except BaseException:
         Path(scrap).unlink(missing_ok=True)
         raise
-

@@ -75,6 +75,7 @@ def test_every_entry_point_stands_and_no_other(services_page: Any, root: Path) -
 SERVICES = (
     "flip_hub serve",
     "flip_hub create-admin",
+    "flip_hub fetch-config",
     "flip_hub openapi",
     "flip_fl",
     "flip_trust.api",
