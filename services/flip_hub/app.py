@@ -26,6 +26,7 @@ from flip_hub.trusts.master_key import open_vault
 from flip_hub.trusts.routes import router as trusts
 from flip_hub.trusts.trust_routes import router as trust_side
 from flip_hub.users.auth_routes import router as sign_in
+from flip_hub.users.issuer import Issuer
 from flip_hub.users.routes import router as users
 from flip_hub.users.service import authenticate
 
@@ -47,7 +48,8 @@ async def open_hub(settings: HubSettings) -> AsyncIterator[Hub]:
         files = await stack.enter_async_context(opened_files(settings))
         db = await stack.enter_async_context(open_database(settings))
         bus = await stack.enter_async_context(TaskBus.connected(db))
-        hub = Hub(settings=settings, db=db, vault=await open_vault(settings, db), bus=bus, files=files)
+        vault, issuer = await open_vault(settings, db), Issuer.of(settings)
+        hub = Hub(settings=settings, db=db, vault=vault, bus=bus, files=files, issuer=issuer)
         async with db.transaction() as session:
             await import_trusts(session, hub)
         await stack.enter_async_context(sweeping(hub))

@@ -1,7 +1,7 @@
 """Who is calling: a user by bearer token, or a trust by API key. Routes take these as dependencies.
 
-The door for OpenID Connect is `Authenticator`: whatever turns a bearer token into a `Principal` can stand behind
-it. Local accounts (`flip_hub.users.service`) are the implementation there is today.
+A bearer token is one of a session that the hub opened, by a local password (`flip_hub.users.service`) or by an ID token
+of OpenID Connect (`flip_hub.users.oidc`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from flip_common.web import Problem
 from flip_common.wire import Role
 from flip_hub.db import Session
 
-_bearer = HTTPBearer(auto_error=False, description="Token from POST /api/auth/sign-in")
+_bearer = HTTPBearer(auto_error=False, description="Token from POST /api/auth/sign-in or /api/auth/oidc")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, StringConstraints, model_validator
 
@@ -46,6 +46,18 @@ def _prefix(prefix: str) -> str:
             "such as flip/hub1, and 200 characters at most"
         )
     return prefix
+
+
+def _issuer(url: str) -> str:
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not (parts.scheme == "https" or plain) or not parts.hostname:
+        raise ValueError("write the issuer's address with https://, such as https://login.example.org/pool")
+    if "@" in parts.netloc or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]{1,500}", url):
+        raise ValueError(
+            "an issuer's address has no user, no '?', no '#' and no space; write it as its tokens do in iss"
+        )
+    return url
 
 
 class FLNet(WireModel):
@@ -91,6 +103,17 @@ class HubSettings(ServiceSettings):
     )
     hub_release: str = Field(default="development", max_length=64, description="Release the hub runs")
     hub_session_hours: float = Field(default=12, gt=0, le=168, description="Hours until a sign-in ends")
+    hub_oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
+        default=None,
+        description="OpenID Connect issuer whose ID tokens sign users in, letter by letter as in its tokens; "
+        "with HUB_OIDC_CLIENT_ID",
+    )
+    hub_oidc_client_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")] | None = Field(
+        default=None, description="Client at that issuer that the tokens must be for (aud)"
+    )
+    hub_local_passwords: bool = Field(
+        default=True, description="Whether passwords kept by the hub sign in; false: only HUB_OIDC_ISSUER does"
+    )
     hub_app_max_bytes: int = Field(
         default=10_000_000, gt=0, description="Largest app upload, in bytes; Flower takes no more"
     )
@@ -144,6 +167,14 @@ class HubSettings(ServiceSettings):
         return self
 
     @model_validator(mode="after")
+    def _somebody_signs_in(self) -> Self:
+        if (self.hub_oidc_issuer is None) != (self.hub_oidc_client_id is None):
+            raise ValueError("HUB_OIDC_ISSUER and HUB_OIDC_CLIENT_ID go together; set both, or neither")
+        if not self.hub_local_passwords and self.hub_oidc_issuer is None:
+            raise ValueError("HUB_LOCAL_PASSWORDS is false and HUB_OIDC_ISSUER is not set: nobody could sign in")
+        return self
+
+    @model_validator(mode="after")
     def _one_master_key(self) -> Self:
         if self.hub_master_kms_key and self.hub_master_key_file:
             raise ValueError("HUB_MASTER_KMS_KEY and HUB_MASTER_KEY_FILE exclude each other; unset one")
@@ -162,7 +193,7 @@ class HubSettings(ServiceSettings):
                 "DATABASE_URL: with DATABASE_SECRET it is postgresql://HOST:PORT/NAME?sslmode=verify-full&"
                 "sslrootcert=CA-FILE, without a password: that comes from the secret"
             )
-        if dict(options).get("sslmode") != "verify-full" and not _is_loopback(found["host"].strip("[]")):
+        if dict(options).get("sslmode") != "verify-full" and not is_loopback(found["host"].strip("[]")):
             raise ValueError(
                 f"DATABASE_URL: the password of DATABASE_SECRET would go to whoever answers for {found['host']}; "
                 "add ?sslmode=verify-full&sslrootcert=CA-FILE"
@@ -170,7 +201,8 @@ class HubSettings(ServiceSettings):
         return self
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, by name or address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

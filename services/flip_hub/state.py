@@ -10,6 +10,7 @@ from flip_hub.models.files import ModelFiles
 from flip_hub.settings import HubSettings
 from flip_hub.tasks.bus import TaskBus
 from flip_hub.trusts.vault import Vault
+from flip_hub.users.issuer import Issuer
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Hub:
     vault: Vault
     bus: TaskBus
     files: ModelFiles
+    issuer: Issuer | None
 
 
 async def _hub(request: Request) -> Hub:

@@ -23,6 +23,7 @@ USER = {"email": "new@example.org", "password": "correct horse battery", "roles"
 ROUTES = {
     ("GET", "/api/health", None): ANYONE,
     ("POST", "/api/auth/sign-in", ""): ANYONE,
+    ("POST", "/api/auth/oidc", "token"): ANYONE,
     ("POST", "/api/auth/sign-out", None): SIGNED_IN,
     ("GET", "/api/auth/me", None): SIGNED_IN,
     ("POST", "/api/auth/password", "new_password"): SIGNED_IN,
@@ -50,6 +51,7 @@ BODIES = {
     None: None,
     "": {"email": "nobody@example.org", "password": "x"},
     "nothing": {},
+    "token": {},
     "new_password": NEW_PASSWORD,
     "user": USER,
     "trust": {"name": "New"},
@@ -78,7 +80,7 @@ async def test_every_other_route_of_the_public_api_needs_somebody(public_app, cl
             answer = await client.request(method, path.format(**names))
             if answer.status_code != 401:
                 open_to_all.append((method, path, answer.status_code))
-    known = {"/api/health", "/api/auth/sign-in", "/api/trust/tasks/lease"}
+    known = {"/api/health", "/api/auth/sign-in", "/api/auth/oidc", "/api/trust/tasks/lease"}
     assert [entry for entry in open_to_all if entry[1] not in known] == []
 
 

@@ -1,5 +1,6 @@
 """Administration of accounts."""
 
+import secrets
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,11 +28,13 @@ async def create(session: AsyncSession, actor: Principal | str, body: CreateUser
     Raises:
         Problem: 409 `user_exists`, 422 `unknown_trust`.
     """
+    # Without a password, one that nobody knows.
+    password = body.password.get_secret_value() if body.password else secrets.token_urlsafe(32)
     user = User(
         id=uuid4(),
         email=body.email,
         full_name=body.full_name,
-        password_hash=await hash_password(body.password.get_secret_value()),
+        password_hash=await hash_password(password),
         roles=sorted(body.roles),
     )
     try:

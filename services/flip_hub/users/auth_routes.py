@@ -9,8 +9,8 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from flip_hub.auth import CurrentUser
 from flip_hub.db import Session
 from flip_hub.state import HubState
-from flip_hub.users import service
-from flip_hub.users.schemas import ChangePassword, Me, SignedIn, SignIn
+from flip_hub.users import oidc, service
+from flip_hub.users.schemas import ChangePassword, Me, SignedIn, SignIn, SignInByToken
 
 router = APIRouter(prefix="/auth", tags=["sign-in"])
 
@@ -26,6 +26,12 @@ def _address(request: Request) -> str:
 async def sign_in(body: SignIn, request: Request, hub: HubState) -> SignedIn:
     """Opens a session for HUB_SESSION_HOURS; the token is shown once."""
     return await service.sign_in(hub, body.email, body.password.get_secret_value(), _address(request))
+
+
+@router.post("/oidc")
+async def sign_in_by_token(body: SignInByToken, request: Request, hub: HubState) -> SignedIn:
+    """Opens a session for the user of an ID token of HUB_OIDC_ISSUER. A new token opens one, once."""
+    return await oidc.sign_in(hub, body.id_token.get_secret_value(), _address(request))
 
 
 @router.post("/sign-out", status_code=204)

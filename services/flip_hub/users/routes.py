@@ -28,7 +28,7 @@ async def list_users(
 
 @router.post("", status_code=201)
 async def create_user(body: CreateUser, admin: Admin, session: Session) -> UserView:
-    """A new local account. Needs ADMIN."""
+    """A new account. Needs ADMIN."""
     return await accounts.create(session, admin, body)
 
 

@@ -12,6 +12,7 @@ from flip_common.wire.model import PlainText, TrustName
 
 MIN_PASSWORD_CHARS = 12
 MAX_PASSWORD_CHARS = 256  # argon2 takes more; a hash of megabytes would be a cheap way to keep the hub busy
+MAX_ID_TOKEN_CHARS = 16_384
 
 
 def _password(value: SecretStr) -> SecretStr:
@@ -32,6 +33,12 @@ class SignIn(WireModel):
 
     email: Annotated[PlainText, StringConstraints(to_lower=True, max_length=320)]
     password: Password
+
+
+class SignInByToken(WireModel):
+    """Body of `POST /auth/oidc`."""
+
+    id_token: Annotated[SecretStr, Field(min_length=1, max_length=MAX_ID_TOKEN_CHARS)]
 
 
 class SignedIn(WireModel):
@@ -67,11 +74,11 @@ class _Roles(WireModel):
 
 
 class CreateUser(_Roles):
-    """Body of `POST /users`."""
+    """Body of `POST /users`. Without a password only HUB_OIDC_ISSUER signs the user in, until one is set."""
 
     email: Email
     full_name: FullName = ""
-    password: NewPassword
+    password: NewPassword | None = None
     roles: set[Role] = Field(min_length=1)
     trust_ids: set[UUID] = Field(default_factory=set, max_length=1000)
 

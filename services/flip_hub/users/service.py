@@ -34,15 +34,16 @@ async def authenticate(session: AsyncSession, token: str) -> Principal | None:
         )
     )
     user = await session.scalar(query)
-    return None if user is None else await _principal(session, user)
+    return None if user is None else await principal_of(session, user)
 
 
 async def sign_in(hub: Hub, email: str, password: str, address: str) -> SignedIn:
     """A new session. Unknown, disabled and wrong look the same and take the same time.
 
     Raises:
-        Problem: 401 `wrong_credentials`, 429 `too_many_attempts`.
+        Problem: 401 `wrong_credentials`, 403 `local_passwords_off`, 429 `too_many_attempts`.
     """
+    _need_local_passwords(hub)
     async with throttled(hub.db, email, address) as attempt:
         async with hub.db.transaction() as session:
             user = await session.scalar(select(User).where(User.email == email))
@@ -54,7 +55,7 @@ async def sign_in(hub: Hub, email: str, password: str, address: str) -> SignedIn
             if fresh is None or fresh.disabled_at or user is None or fresh.password_hash != user.password_hash:
                 raise Problem(401, "wrong_credentials", "e-mail or password is wrong, or the account is disabled")
             signed_in = await open_session(session, hub, fresh.id)
-            principal = await _principal(session, fresh)
+            principal = await principal_of(session, fresh)
             await record(session, principal, "user.sign_in", "user", fresh.id, None, None)
         attempt.succeeded = True
     return signed_in
@@ -89,8 +90,9 @@ async def change_password(hub: Hub, actor: Principal, token: str, address: str, 
     """Sets one's own password; all other sessions end.
 
     Raises:
-        Problem: 403 `wrong_password`, 429 `too_many_attempts`.
+        Problem: 403 `wrong_password` or `local_passwords_off`, 429 `too_many_attempts`.
     """
+    _need_local_passwords(hub)
     async with throttled(hub.db, actor.email, address) as attempt:
         async with hub.db.transaction() as session:
             known = await session.scalar(select(User.password_hash).where(User.id == actor.user_id))
@@ -107,10 +109,21 @@ async def change_password(hub: Hub, actor: Principal, token: str, address: str, 
         attempt.succeeded = True
 
 
-async def _principal(session: AsyncSession, user: User) -> Principal:
+async def principal_of(session: AsyncSession, user: User) -> Principal:
+    """The user as other domains know them."""
     roles = frozenset(Role(role) for role in user.roles)
     trust_ids: frozenset[UUID] = frozenset()
     if Role.TRUST_OWNER in roles:
         owned = await session.scalars(select(TrustOwner.trust_id).where(TrustOwner.user_id == user.id))
         trust_ids = frozenset(owned.all())
     return Principal(user_id=user.id, email=user.email, roles=roles, trust_ids=trust_ids)
+
+
+def _need_local_passwords(hub: Hub) -> None:
+    if not hub.settings.hub_local_passwords:
+        raise Problem(
+            403,
+            "local_passwords_off",
+            f"passwords do not sign in at this hub; sign in at {hub.settings.hub_oidc_issuer} and send the ID token "
+            "to POST /api/auth/oidc",
+        )

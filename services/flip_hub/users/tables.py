@@ -1,4 +1,4 @@
-"""Users, their sessions, the trusts they own, what trusts were told of them, and failed sign-ins."""
+"""Users, their sessions, the trusts they own, what trusts were told of them, ID tokens used, and failed sign-ins."""
 
 from datetime import datetime
 from typing import Any
@@ -63,6 +63,16 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class UsedIdToken(Base):
+    """An ID token that opened a session: it opens no other. Kept while it would be young enough to be used."""
+
+    __tablename__ = "used_id_tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of what the issuer signed; the signature itself could be written in another way."""
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class SignInFailure(Base):
     """A failed sign-in, counted against the account named and against the address it came from."""
 
@@ -74,6 +84,6 @@ class SignInFailure(Base):
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
     account: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of the e-mail address: people type passwords into the wrong field."""
+    """SHA-256 of the e-mail address, or of the token: people type passwords into the wrong field."""
     address: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

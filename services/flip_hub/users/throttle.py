@@ -18,35 +18,36 @@ MAX_PER_ADDRESS = 50
 
 
 class Attempt:
-    """One try at a password. It counts as failed until `succeeded` is set."""
+    """One try at signing in. It counts as failed until `succeeded` is set, or `void`: it was no fault of theirs."""
 
     succeeded = False
+    void = False
 
 
 @asynccontextmanager
-async def throttled(db: Database, email: str, address: str) -> AsyncIterator[Attempt]:
-    """Lets a try at a password through unless there were too many failures of late.
+async def throttled(db: Database, account: str, address: str) -> AsyncIterator[Attempt]:
+    """Lets a try at signing in through unless there were too many failures of late.
 
     The try is written down before it is made, so that a hundred at once do not slip past the count. A refused
-    one is not kept: whoever waits gets in.
+    one is not kept: whoever waits gets in. `account` is what is tried at: an e-mail address, or a token.
 
     Raises:
         Problem: 429 `too_many_attempts`.
     """
-    account = hashlib.sha256(email.encode()).hexdigest()
+    digest = hashlib.sha256(account.encode()).hexdigest()
     network = _network(address)
-    mine = await _note(db, account, network)
+    mine = await _note(db, digest, network)
     attempt = Attempt()
     refused = False
     try:
-        refused = await _over_limit(db, account, network)
+        refused = await _over_limit(db, digest, network)
         if refused:
             minutes = int(WINDOW.total_seconds() // 60)
             raise Problem(429, "too_many_attempts", f"too many failed sign-ins; wait {minutes} minutes and try again")
         yield attempt
     finally:
-        if refused or attempt.succeeded:
-            await _forget(db, mine, account if attempt.succeeded else None)
+        if refused or attempt.void or attempt.succeeded:
+            await _forget(db, mine, digest if attempt.succeeded else None)
 
 
 async def _note(db: Database, account: str, address: str) -> int:
