@@ -64,3 +64,26 @@ class NetOut(WireModel):
     reachable: bool
     problem: str
     sites: list[SiteState]
+
+
+class QuiesceRequest(WireModel):
+    """Body of `PUT /jobs/quiesce`. `reason` is for the people who have to wait."""
+
+    on: bool
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00-\x1f]*$")] = ""
+
+
+class QuiesceState(WireModel):
+    """Whether no job may start, since when, by whom and why.
+
+    `running`: jobs that an FL server holds or may hold; `waiting`: those that start once the switch is off; `drained`:
+    the switch is on and none runs.
+    """
+
+    on: bool
+    since: datetime | None
+    by: str
+    reason: str
+    running: int
+    waiting: int
+    drained: bool

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from flip_common.wire import JobLogs, JobState, JobStatus, ModelStatus
 from flip_hub.audit.service import record
 from flip_hub.db import utcnow
+from flip_hub.jobs import quiesce
 from flip_hub.jobs.tables import Job
 from flip_hub.models.status import add_event, set_status
 from flip_hub.models.tables import EventKind, Model, ModelLogLine
@@ -31,6 +32,21 @@ async def locked(session: AsyncSession, job_id: UUID) -> tuple[Job, Model] | Non
     if job.status.terminal:
         return None
     return job, await session.get_one(Model, job.model_id, with_for_update=True, populate_existing=True)
+
+
+async def may_submit(hub: Hub, job_id: UUID) -> bool:
+    """Notes that the job is about to be submitted, unless the quiesce switch keeps it or it ended meanwhile.
+
+    A submission that has begun is carried through also with the switch on: the FL API may hold the job.
+    """
+    async with hub.db.transaction() as session:
+        if await quiesce.is_on(session, hold=True):
+            return False
+        found = await locked(session, job_id)
+        if found is None:
+            return False
+        found[0].submission_began_at = utcnow()
+        return True
 
 
 async def submitted(hub: Hub, job_id: UUID) -> bool:

@@ -13,13 +13,14 @@ from flip_common.web import Problem
 from flip_common.wire import FLBackend, JobSpec, ModelStatus, ProjectStatus
 from flip_hub.audit.service import record
 from flip_hub.auth import Principal
+from flip_hub.jobs import quiesce
 from flip_hub.jobs.schemas import StartRequest
 from flip_hub.jobs.service import open_job_of_model, wake_watcher
 from flip_hub.jobs.tables import Job
 from flip_hub.models.apps import check_run_config
 from flip_hub.models.service import get_model
-from flip_hub.models.status import set_status
-from flip_hub.models.tables import Model
+from flip_hub.models.status import add_event, set_status
+from flip_hub.models.tables import EventKind, Model
 from flip_hub.projects.access import Access
 from flip_hub.projects.tables import CohortState, Project, ProjectTrust, TrustDecision
 from flip_hub.settings import FLNet
@@ -29,6 +30,8 @@ from flip_hub.trusts.tables import Trust
 
 async def start(session: AsyncSession, hub: Hub, principal: Principal, model_id: UUID, body: StartRequest) -> Model:
     """Makes the model's job, with the digests of all it depends on, and leaves it for the watcher.
+
+    With the quiesce switch on it does so, too, and the job waits: nothing of the request is lost.
 
     Raises:
         Problem: 404, 403; 409 `job_running`, `already_ran`, `not_approved`, `no_app`, `no_net`, `no_trust_ready`
@@ -99,6 +102,10 @@ async def start(session: AsyncSession, hub: Hub, principal: Principal, model_id:
     }
     await record(session, principal, "job.create", "job", job_id, None, after)
     await set_status(session, model, ModelStatus.INITIATED, principal)
+    switch = await quiesce.state(session)
+    if switch.since is not None:
+        detail = {"since": switch.since.isoformat(), "reason": switch.reason}
+        add_event(session, model, EventKind.HELD, "hub", detail)
     await wake_watcher(session)
     return model
 

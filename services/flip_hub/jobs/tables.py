@@ -1,10 +1,10 @@
-"""Jobs: federated runs of models, as the hub knows them."""
+"""Jobs: federated runs of models, as the hub knows them, and the switch that keeps them from starting."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flip_common.wire import JobStatus, ModelStatus
@@ -41,6 +41,8 @@ class Job(Base):
     approvals_sha256: Mapped[str] = mapped_column(String(64))
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    submission_began_at: Mapped[datetime | None]
+    """From here on the FL API may hold the job, whatever the hub knows of it."""
     submitted_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -53,3 +55,15 @@ class Job(Base):
     log_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     unreachable_since: Mapped[datetime | None]
     unreachable_reported: Mapped[bool] = mapped_column(default=False)
+
+
+class QuiesceSwitch(Base):
+    """The one row that says whether jobs may start (`flip_hub.jobs.quiesce`). On: `since` is set."""
+
+    __tablename__ = "quiesce_switch"
+    __table_args__ = (CheckConstraint("id = 1", name="only_one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    since: Mapped[datetime | None]
+    by: Mapped[str] = mapped_column(String(400), default="")
+    reason: Mapped[str] = mapped_column(String(500), default="")

@@ -203,6 +203,8 @@ async def _take_over(hub: Hub, job: Job, state: JobState) -> None:
 
 
 async def _submit(hub: Hub, client: FLClient, job: Job) -> None:
+    if job.submission_began_at is None and not await settle.may_submit(hub, job.id):
+        return
     spec = JobSpec.model_validate(job.spec)
     try:
         app = await hub.files.read(FileName(job.model_id, Kind.APP, job.app_sha256))

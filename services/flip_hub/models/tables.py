@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     FAILURES = "FAILURES"
     UPLOAD_FAILED = "UPLOAD_FAILED"
     FL_API = "FL_API"
+    HELD = "HELD"
 
 
 class Model(Base):
