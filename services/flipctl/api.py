@@ -69,6 +69,10 @@ class Api:
         """POST of a JSON body, parsed."""
         return _parsed(self.http.post(path, json=body))
 
+    def put(self, path: str, body: Any) -> Any:
+        """PUT of a JSON body, parsed."""
+        return _parsed(self.http.put(path, json=body))
+
     def delete(self, path: str) -> Any:
         """DELETE, parsed."""
         return _parsed(self.http.delete(path))

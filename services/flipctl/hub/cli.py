@@ -14,6 +14,7 @@ from flipctl.hub import HubError
 from flipctl.hub.aws import Aws
 from flipctl.hub.bootstrap import Bootstrap
 from flipctl.hub.environment import Environment
+from flipctl.hub.quiesce import quiesce
 from flipctl.hub.secrets import Rotation, Secrets
 from flipctl.hub.stack import Stack
 from flipctl.hub.status import look
@@ -22,6 +23,11 @@ from flipctl.images_run import progress
 from flipctl.output import JsonFlag, console, fail, print_json, print_table
 
 app = typer.Typer(help="A hub on AWS, by OpenTofu or Terraform.", no_args_is_help=True)
+
+app.command(
+    "quiesce",
+    epilog="Example: flipctl hub quiesce on --hub https://hub.example.org/api --email admin@example.org --wait",
+)(quiesce)
 
 
 class StackName(StrEnum):
