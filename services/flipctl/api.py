@@ -51,6 +51,18 @@ class Api:
             answer = stranger.post("/auth/sign-in", {"email": email, "password": password})
         return cls(base_url, answer["token"], ca)
 
+    @classmethod
+    def sign_in_by_token(cls, base_url: str, email: str, id_token: str, ca: Path | None = None) -> "Api":
+        """Signs in with an ID token of the hub's identity provider, which must be the user's with this address."""
+        with cls(base_url, ca=ca) as stranger:
+            answer = stranger.post("/auth/oidc", {"id_token": id_token})
+        api = cls(base_url, answer["token"], ca)
+        who = api.get("/auth/me")["email"]
+        if who != email.lower():
+            api.close()
+            raise ApiError(f"the ID token is {who}'s, and --email says {email}; name the same user in both")
+        return api
+
     def __enter__(self) -> "Api":
         return self
 

@@ -42,11 +42,12 @@ Via = Annotated[str | None, typer.Option(help="Where this machine reaches the hu
 Days = Annotated[int, typer.Option(help="Days until the kit can no longer be opened.", min=1, max=365)]
 HUB_ERRORS = (ApiError, KitError, httpx.HTTPError, httpx.InvalidURL)
 PASSWORD_VARIABLE = "FLIP_PASSWORD"  # noqa: S105 - the name of a variable, not a password
+ID_TOKEN_VARIABLE = "FLIP_ID_TOKEN"  # noqa: S105 - likewise
 MIN_PASSPHRASE_CHARS = 12
 
 
 def sign_in(hub: str, email: str, ca: Path | None, option: str = "--hub") -> Api:
-    """A session at the hub; the password is that of FLIP_PASSWORD, else asked for.
+    """A session at the hub, by the ID token of FLIP_ID_TOKEN, else by a password: that of FLIP_PASSWORD, or asked for.
 
     Raises:
         KitError: no address of a hub.
@@ -55,6 +56,8 @@ def sign_in(hub: str, email: str, ca: Path | None, option: str = "--hub") -> Api
     """
     check(option, hub.rstrip("/"))
     hub_tls(ca)  # before anybody is asked for a password
+    if id_token := os.environ.get(ID_TOKEN_VARIABLE):
+        return Api.sign_in_by_token(hub.rstrip("/"), email, id_token, ca)
     password = os.environ.get(PASSWORD_VARIABLE) or typer.prompt("Password", hide_input=True, err=True)
     return Api.sign_in(hub.rstrip("/"), email, password, ca)
 

@@ -360,9 +360,9 @@ async def test_a_slow_issuer_holds_nobody_for_long(ada, sign_in, issuer, monkeyp
             ok(await sign_in(known))
             assert not first.done(), "a known key does not wait"
         monkeypatch.setattr(issuers, "RETRY_SECONDS", 5.0)
-        rest = await asyncio.gather(first, *(sign_in(issuer.token(EMAIL, key=unknown)) for _ in range(5)))
+        rest = await asyncio.gather(first, *(sign_in(issuer.token(EMAIL, key=unknown)) for _ in range(14)))
         assert {answer.status_code for answer in rest} == {503}
-        assert time.monotonic() - began < 2, "one call of the issuer for all who wait"
+        assert time.monotonic() - began < 5, "one call of the issuer for all who wait"
         issuer.hold.set()
 
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from oidc_issuer import CLIENT, OidcIssuer, oidc_issuer
 from typer.testing import CliRunner
 
 from flip_common.keys import PayloadKey, generate_api_key, hash_api_key
@@ -177,14 +178,23 @@ def tls_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         yield f"https://{address}/api", files.ca
 
 
+@pytest.fixture(scope="session")
+def oidc_hub() -> Iterator[tuple[str, OidcIssuer]]:
+    """API URL of a hub without passwords, and the identity provider that signs its users in."""
+    with oidc_issuer() as issuer:
+        settings = f"HUB_OIDC_ISSUER={issuer.url}\nHUB_OIDC_CLIENT_ID={CLIENT}\nHUB_LOCAL_PASSWORDS=false\n"
+        with _serving(settings=settings) as address:
+            yield f"http://{address}/api", issuer
+
+
 @contextmanager
-def _serving(*options: str) -> Iterator[str]:
+def _serving(*options: str, settings: str = "") -> Iterator[str]:
     """A hub process with an administrator; gives the public API's address."""
     # Not pytest's own folder, which PostgreSQL's user may not pass when root runs the tests.
     folder = Path(tempfile.mkdtemp(prefix="flip-kit-hub-"))
     folder.chmod(0o711)
     env_file = folder / "hub.env"
-    env_file.write_text(f"HUB_DATA_DIR={folder}/data\nINTERNAL_SERVICE_KEY_HASH={hash_api_key('x' * 20)}\n")
+    env_file.write_text(f"HUB_DATA_DIR={folder}/data\nINTERNAL_SERVICE_KEY_HASH={hash_api_key('x' * 20)}\n{settings}")
     hub = [sys.executable, "-m", "flip_hub"]
     process = subprocess.Popen(
         [*hub, "serve", "--port", "0", "--internal-port", "0", "--env-file", env_file, *options],

@@ -95,3 +95,18 @@ def test_what_makes_no_sense_is_refused_before_anybody_is_asked(ask: Any, words:
 
 def test_a_wrong_password_is_told(ask: Any) -> None:
     assert "wrong_credentials" in ask("on", status=1, password="wrong horse battery").output
+
+
+def test_an_id_token_signs_in_at_a_hub_without_passwords(flipctl: Any, oidc_hub: Any) -> None:
+    api, issuer = oidc_hub
+    verb = ("hub", "quiesce", "status", "--hub", api, "--email")
+    refused = flipctl(*verb, EMAIL, env={"FLIP_PASSWORD": PASSWORD})
+    assert (refused.status, "local_passwords_off" in refused.output) == (1, True)
+    done = flipctl(*verb, "Ada@example.org", env={"FLIP_ID_TOKEN": issuer.token(EMAIL)})
+    assert (done.status, done.stdout) == (0, "jobs start; 0 jobs run, 0 wait\n")
+    another = flipctl(*verb, "eve@example.org", env={"FLIP_ID_TOKEN": issuer.token(EMAIL)})
+    assert another.status == 1
+    assert f"the ID token is {EMAIL}'s, and --email says eve@example.org" in another.output
+    token = issuer.token(EMAIL, aud="another")
+    bad = flipctl(*verb, EMAIL, env={"FLIP_ID_TOKEN": token})
+    assert (bad.status, "wrong_credentials" in bad.output, token in bad.output) == (1, True, False)
