@@ -13,12 +13,12 @@ locals {
     for service in values(var.tasks.service_names) : { draws = ["AWS/ECS", metric, "ClusterName", var.tasks.cluster_name, "ServiceName", service, { stat = "Average" }] }
   ]])
   requests = ["AWS/ApplicationELB", "RequestCount", "LoadBalancer", var.hub_front.alb_arn_suffix, { stat = "Sum" }]
-  flows    = ["AWS/NetworkELB", "ActiveFlowCount", "LoadBalancer", var.fl_front.nlb_arn_suffix, { stat = "Average" }]
+  flows    = [for suffix in values(var.fl_front.nlb_arn_suffixes) : ["AWS/NetworkELB", "ActiveFlowCount", "LoadBalancer", suffix, { stat = "Average" }]]
 
   charts = [
     { title = "Hub: requests and errors", region = var.region, draws = [local.requests, local.line["hub-errors"], local.line["hub-unanswered"]] },
     { title = "Healthy targets", region = var.region, draws = concat([local.line["hub-no-target"]], [for net in keys(local.fl_targets) : local.line["fl-${net}-no-target"]]) },
-    { title = "Trusts' FL connections", region = var.region, draws = [local.flows] },
+    { title = "Trusts' FL connections", region = var.region, draws = local.flows },
     { title = "Tasks that run", region = var.region, draws = local.tasks },
     { title = "Tasks' CPU and memory, percent", region = var.region, draws = local.load[*].draws },
     { title = "FL files: percent of the limit", region = var.region, draws = [local.line["fl-files-busy"]] },

@@ -115,18 +115,19 @@ variable "hub_front" {
 }
 
 variable "fl_front" {
-  description = "The nets' load balancer, and a target group for each net by its name, as CloudWatch names them."
+  description = "A load balancer and a target group for each net by its name, as CloudWatch names them."
   type = object({
-    nlb_arn_suffix            = string
+    nlb_arn_suffixes          = map(string)
     target_group_arn_suffixes = map(string)
   })
   nullable = false
 
   validation {
-    condition = can(regex("^net/", var.fl_front.nlb_arn_suffix)) && alltrue([
-      for suffix in values(var.fl_front.target_group_arn_suffixes) : can(regex("^targetgroup/", suffix))
+    condition = keys(var.fl_front.nlb_arn_suffixes) == keys(var.fl_front.target_group_arn_suffixes) && alltrue([
+      for net, suffix in var.fl_front.nlb_arn_suffixes :
+      can(regex("^net/", suffix)) && can(regex("^targetgroup/", var.fl_front.target_group_arn_suffixes[net]))
     ])
-    error_message = "fl_front has ends of ARNs, from net/ and from targetgroup/ on: write module.fl_ingress.nlb_arn_suffix and module.fl_ingress.target_group_arn_suffixes."
+    error_message = "fl_front has ends of ARNs for the same nets, from net/ and from targetgroup/ on: write module.fl_ingress.nlb_arn_suffixes and module.fl_ingress.target_group_arn_suffixes."
   }
 }
 

@@ -19,7 +19,7 @@ network = {
 
 # The authority of RDS's certificates: https://truststore.pki.rds.amazonaws.com/eu-west-2/eu-west-2-bundle.pem
 database = {
-  engine_version = "16.8"
+  engine_version = "17"
   instance_class = "db.t4g.medium"
   ca_file        = "eu-west-2-bundle.pem"
   multi_az       = false

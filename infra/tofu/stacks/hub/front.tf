@@ -1,11 +1,9 @@
 # The two front doors: CloudFront for the API and its pages, a network load balancer for FL.
 
 module "dns" {
-  source      = "../../modules/dns"
-  project     = var.project
-  environment = var.environment
-  domain      = var.domain
-  zone        = var.zone
+  source = "../../modules/dns"
+  domain = var.domain
+  zone   = var.zone
 
   providers = {
     aws           = aws
@@ -17,8 +15,6 @@ module "edge" {
   source            = "../../modules/edge"
   project           = var.project
   environment       = var.environment
-  account_id        = var.account_id
-  region            = var.region
   vpc_id            = module.network.vpc_id
   vpc_cidr          = module.network.cidr
   subnet_ids        = module.network.private_subnet_ids
@@ -30,6 +26,7 @@ module "edge" {
   long_poll_seconds = var.long_poll_seconds
   trust_key_header  = local.trust_key_header
   rate_limit        = var.rate_limit
+  log_days          = var.log_days
   disposable        = var.disposable
 
   providers = {

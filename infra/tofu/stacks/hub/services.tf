@@ -27,6 +27,20 @@ module "identity" {
   disposable  = var.disposable
 }
 
+module "registry" {
+  source   = "../../modules/registry"
+  for_each = var.registry == null ? {} : { upstream = var.registry }
+
+  project                  = var.project
+  environment              = var.environment
+  account_id               = var.account_id
+  region                   = var.region
+  upstream                 = each.value.upstream
+  credential_secret_arn    = each.value.credential_secret_arn
+  key_arn                  = module.keys.data_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
 module "compute" {
   source       = "../../modules/compute"
   project      = var.project
@@ -45,7 +59,11 @@ module "compute" {
   nets         = { for name, net in var.nets : name => { cpu = net.cpu, memory = net.memory, settings = net.settings } }
   secret_arns  = module.secrets.arns
   key_arns     = { data = module.keys.data_arn, master = module.keys.master_arn }
-  oidc         = { issuer = module.identity.issuer, client_id = module.identity.client_id }
+  disposable   = var.disposable
+
+  s3_prefix_list_id        = module.network.s3_prefix_list_id
+  permissions_boundary_arn = var.permissions_boundary_arn
+  oidc                     = { issuer = module.identity.issuer, client_id = module.identity.client_id }
 
   efs_access_points     = module.storage.efs_access_points
   efs_security_group_id = module.storage.efs_security_group_id
@@ -73,4 +91,41 @@ resource "aws_s3_object" "database_ca" {
   key          = "config/rds-ca.pem"
   content      = file(var.database.ca_file)
   content_type = "application/x-pem-file"
+}
+
+module "observability" {
+  source       = "../../modules/observability"
+  project      = var.project
+  environment  = var.environment
+  account_id   = var.account_id
+  region       = var.region
+  logs_key_arn = module.keys.logs_arn
+  emails       = var.emails
+  budget_usd   = var.budget_usd
+  efs_id       = module.storage.efs.id
+  database     = { instance_id = module.database.instance_id, storage_gb = var.database.storage.gb }
+  certificates = module.dns.certificates
+
+  tasks = {
+    cluster_name    = module.compute.cluster_name
+    service_names   = module.compute.service_names
+    log_group_names = module.compute.log_group_names
+  }
+
+  hub_front = {
+    alb_arn_suffix          = module.edge.alb_arn_suffix
+    target_group_arn_suffix = module.edge.target_group_arn_suffix
+    distribution_id         = module.edge.distribution_id
+    web_acl_arn             = module.edge.web_acl_arn
+  }
+
+  fl_front = {
+    nlb_arn_suffixes          = module.fl_ingress.nlb_arn_suffixes
+    target_group_arn_suffixes = module.fl_ingress.target_group_arn_suffixes
+  }
+
+  providers = {
+    aws           = aws
+    aws.us_east_1 = aws.us_east_1
+  }
 }

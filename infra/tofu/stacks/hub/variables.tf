@@ -52,8 +52,10 @@ variable "database" {
     instance_class = string
     ca_file        = string
     multi_az       = optional(bool, true)
-    backup_days    = optional(number, 14)
-    storage        = optional(object({ gb = optional(number, 50), max_gb = optional(number, 500) }), {})
+
+    allow_major_upgrade = optional(bool, false)
+    backup_days         = optional(number, 14)
+    storage             = optional(object({ gb = optional(number, 50), max_gb = optional(number, 500) }), {})
   })
   nullable = false
 
@@ -122,10 +124,13 @@ variable "long_poll_seconds" {
 }
 
 variable "rate_limit" {
-  description = "Requests that one address may send to the API in five minutes; trusts' own calls are not counted."
-  type        = number
-  default     = 2000
-  nullable    = false
+  description = "Requests in five minutes from one address, after which it is refused: from people, and from trusts, many of which may share an address."
+  type = object({
+    people = optional(number, 3000)
+    trusts = optional(number, 30000)
+  })
+  default  = {}
+  nullable = false
 }
 
 variable "mfa" {
@@ -152,6 +157,21 @@ variable "log_days" {
   type        = number
   default     = 365
   nullable    = false
+}
+
+variable "registry" {
+  description = "A public registry that ECR fetches the images from when a task first asks for them, and the secret of the account there where it wants one; null: the images are in a registry that tasks can reach."
+  type = object({
+    upstream              = string
+    credential_secret_arn = optional(string)
+  })
+  default = null
+}
+
+variable "permissions_boundary_arn" {
+  description = "Boundary that every role made here carries, where the account's administrators ask for one."
+  type        = string
+  default     = null
 }
 
 variable "disposable" {
