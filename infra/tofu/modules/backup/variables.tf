@@ -51,19 +51,19 @@ variable "resource_arns" {
 }
 
 variable "schedule" {
-  description = "When backups begin, as AWS's cron in UTC: minute, hour, day of month, month, day of week, year."
+  description = "When backups begin, as AWS's cron in UTC: minute, hour, day of month, month, day of week, year. An RDS database is not backed up in its own windows, nor in the hour before: module database has 02:00-03:00, and Sunday 03:30-04:30."
   type        = string
-  default     = "cron(0 1 * * ? *)"
+  default     = "cron(0 5 * * ? *)"
   nullable    = false
 
   # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
   validation {
     condition     = can(regex("^cron\\(\\S+( \\S+){5}\\)$", var.schedule))
-    error_message = "schedule is cron(...) with six fields, the last of which is the year: write cron(0 1 * * ? *), not cron(0 1 * * *)."
+    error_message = "schedule is cron(...) with six fields, the last of which is the year: write cron(0 5 * * ? *), not cron(0 5 * * *)."
   }
   validation {
     condition     = !can(regex("^cron\\(\\S+( \\S+){5}\\)$", var.schedule)) || can(regex("^cron\\(\\S+ \\S+ (\\? \\S+ [^? ]+|[^? ]+ \\S+ \\?) \\S+\\)$", var.schedule))
-    error_message = "schedule has ? for the day of month or for the day of week, and for one of the two alone: write cron(0 1 * * ? *), or cron(0 1 ? * SUN *)."
+    error_message = "schedule has ? for the day of month or for the day of week, and for one of the two alone: write cron(0 5 * * ? *), or cron(0 5 ? * SUN *)."
   }
   validation {
     condition = !can(regex("^cron\\(\\S+( \\S+){5}\\)$", var.schedule)) || can(regex(join(" ", [
@@ -74,7 +74,7 @@ variable "schedule" {
       "(\\?|\\*|([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5]|([,-]([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT))*))",
       "(\\*|20[0-9]{2}(-20[0-9]{2})?)\\)$",
     ]), var.schedule))
-    error_message = "schedule has a field out of range, or more than one minute, and AWS Backup begins once an hour at most: write cron(0 1 * * ? *), with a minute from 0 to 59 and an hour from 0 to 23."
+    error_message = "schedule has a field out of range, or more than one minute, and AWS Backup begins once an hour at most: write cron(0 5 * * ? *), with a minute from 0 to 59 and an hour from 0 to 23."
   }
 }
 
