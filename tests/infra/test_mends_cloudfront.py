@@ -4,6 +4,7 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_mends.cloudfront import CLOUDFRONT_PREFIX_LIST
 from botocore.exceptions import ClientError
 
 
@@ -89,3 +90,15 @@ def test_a_policy_for_response_headers_is_kept_and_removed(cloudfront: Any) -> N
     cloudfront.delete_response_headers_policy(Id=made["Id"], IfMatch=told["ETag"])
     with pytest.raises(ClientError, match="NoSuchResponseHeadersPolicy"):
         cloudfront.get_response_headers_policy(Id=made["Id"])
+
+
+def test_the_list_of_its_addresses_has_one_id(tofu_env: dict[str, str]) -> None:
+    ec2 = boto3.client(
+        "ec2",
+        endpoint_url=tofu_env["AWS_ENDPOINT_URL"],
+        region_name="eu-west-2",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    lists = {one["PrefixListName"]: one["PrefixListId"] for one in ec2.describe_managed_prefix_lists()["PrefixLists"]}
+    assert lists["com.amazonaws.global.cloudfront.origin-facing"] == CLOUDFRONT_PREFIX_LIST

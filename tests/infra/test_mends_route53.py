@@ -13,3 +13,4 @@ def test_the_zone_is_there(tofu_env: dict[str, str]) -> None:
     )
     (zone,) = [zone for zone in route53.list_hosted_zones()["HostedZones"] if zone["Name"] == "example.org."]
     assert not zone["Config"]["PrivateZone"]
+    assert zone["Id"].endswith("/Z0123456789EXAMPLEORG")

@@ -3,6 +3,8 @@
 import secrets
 from typing import Any
 
+CLOUDFRONT_PREFIX_LIST = "pl-93a247fa"
+
 
 class _Sent(dict[str, Any]):
     """A distribution's settings as they were sent; their names are attributes, too, as moto reads them."""
@@ -119,4 +121,30 @@ def have_response_headers_policies() -> None:
     _keep("ResponseHeadersPolicy", "response-headers-policy", "ResponseHeadersPolicyConfig", named)
 
 
-MENDS = (keep_whole_distributions, publish_functions, have_vpc_origins, have_response_headers_policies)
+def keep_one_prefix_list() -> None:
+    """The list of CloudFront's addresses has one id for good in each region; moto makes one up at each start.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/working-with-aws-managed-prefix-lists.html
+    """
+    from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
+
+    create = ManagedPrefixListBackend.create_default_pls
+
+    def with_one_id(self: Any) -> None:
+        create(self)
+        name = "com.amazonaws.global.cloudfront.origin-facing"
+        (found,) = [one for one in self.managed_prefix_lists.values() if one.prefix_list_name == name]
+        del self.managed_prefix_lists[found.id]
+        found.id = CLOUDFRONT_PREFIX_LIST
+        self.managed_prefix_lists[found.id] = found
+
+    ManagedPrefixListBackend.create_default_pls = with_one_id  # type: ignore[method-assign]
+
+
+MENDS = (
+    keep_whole_distributions,
+    publish_functions,
+    have_vpc_origins,
+    have_response_headers_policies,
+    keep_one_prefix_list,
+)
