@@ -74,7 +74,7 @@ def test_the_settings_are_those_that_the_services_take(
 
     hub = _environment(containers["hub"]["hub"])
     for name, value in hub.items():
-        if not name.startswith("OIDC_"):  # sign-in by others is not the hub's yet
+        if not name.startswith("HUB_OIDC_"):  # sign-in by others is not the hub's yet
             monkeypatch.setenv(name, value)
     file = tmp_path / "service.env"
     file.write_text(f"INTERNAL_SERVICE_KEY_HASH={'0' * 64}\nFL_API_KEY={'k' * 32}\n")

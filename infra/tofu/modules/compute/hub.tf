@@ -15,7 +15,7 @@ locals {
       HUB_FILES_PREFIX   = var.files_prefix
       HUB_MASTER_KMS_KEY = var.key_arns.master
     },
-    var.oidc == null ? {} : { OIDC_ISSUER = var.oidc.issuer, OIDC_CLIENT_ID = var.oidc.client_id },
+    var.oidc == null ? {} : { HUB_OIDC_ISSUER = var.oidc.issuer, HUB_OIDC_CLIENT_ID = var.oidc.client_id },
   )
 }
 

@@ -210,7 +210,7 @@ variable "hub" {
   validation {
     condition = length(setintersection(keys(var.hub.settings), [
       "HUB_DATA_DIR", "HUB_FILES_BUCKET", "HUB_FILES_PREFIX", "HUB_MASTER_KEY_FILE", "HUB_MASTER_KMS_KEY", "DATABASE_URL", "DATABASE_SECRET",
-      "FL_NETS", "OIDC_ISSUER", "OIDC_CLIENT_ID", "AWS_DEFAULT_REGION"
+      "FL_NETS", "HUB_OIDC_ISSUER", "HUB_OIDC_CLIENT_ID", "AWS_DEFAULT_REGION"
     ])) == 0
     error_message = "hub.settings has a setting that this module computes (database, files, keys, FL nets, sign-in): remove it, and set the module's own variable."
   }
