@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from fl_api_double import FlApi
@@ -121,15 +121,26 @@ async def test_a_submission_under_way_counts_as_running_and_is_carried_through(w
     await until(drained)
 
 
-async def test_turning_it_on_waits_for_whoever_has_just_seen_it_off(world: World, hub: Hub) -> None:
+async def test_turning_it_on_waits_for_whoever_has_just_seen_it_off(
+    world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Or a job could begin after the switch had said that none runs."""
-    async with hub.db.transaction() as session:
-        assert not await quiesce.is_on(session, hold=True)
-        turning = asyncio.create_task(turn(world, True))
-        await asyncio.sleep(0.3)
-        assert not turning.done()
-        assert not (await state(world))["on"]
+    seen_off, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: Any) -> None:
+        seen_off.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(settle, "locked", slow)
+    submitting = asyncio.create_task(settle.may_submit(hub, uuid4()))
+    await seen_off.wait()
+    turning = asyncio.create_task(turn(world, True))
+    await asyncio.sleep(0.3)
+    assert not turning.done()
+    assert not (await state(world))["on"]
+    go_on.set()
     assert (await turning)["on"]
+    await submitting
 
 
 async def test_a_job_that_waits_can_be_stopped(world: World, fl_api: FlApi) -> None:
