@@ -70,7 +70,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_hub(settings) as hub:
-        outer = _Server(_config(create_app(hub), tls, trusted_proxies))
+        outer = _Server(_config(create_app(hub), tls, trusted_proxies, settings.hub_keep_alive_seconds))
         inner = _Server(_config(create_internal_app(hub), None, ""))
 
         async def run(server: _Server, sock: socket.socket) -> None:
@@ -115,7 +115,7 @@ async def _first(*events: asyncio.Event) -> None:
         wait.cancel()
 
 
-def _config(app: object, tls: Tls | None, trusted_proxies: str) -> uvicorn.Config:
+def _config(app: object, tls: Tls | None, trusted_proxies: str, keep_alive_seconds: int = 5) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -125,6 +125,7 @@ def _config(app: object, tls: Tls | None, trusted_proxies: str) -> uvicorn.Confi
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=keep_alive_seconds,
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
     )

@@ -102,6 +102,12 @@ class HubSettings(ServiceSettings):
         "in place of a file",
     )
     hub_release: str = Field(default="development", max_length=64, description="Release the hub runs")
+    hub_keep_alive_seconds: int = Field(
+        default=5,
+        ge=1,
+        le=3600,
+        description="Seconds the public API keeps an idle connection; longer than a load balancer in front of it does",
+    )
     hub_session_hours: float = Field(default=12, gt=0, le=168, description="Hours until a sign-in ends")
     hub_oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
         default=None,

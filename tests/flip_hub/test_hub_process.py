@@ -1,5 +1,6 @@
 """The hub as a process: start, stop, kill, and the commands beside it."""
 
+import http.client
 import json
 import logging
 import signal
@@ -103,6 +104,21 @@ def test_sigterm_ends_long_polls_at_once(write_env, start_hub, pg_url):
     assert time.monotonic() - began < 8
     thread.join(timeout=5)
     assert answers[0].json() == {"tasks": []}
+
+
+@pytest.mark.parametrize(("seconds", "open_after"), [(1, False), (4, True)])
+def test_an_idle_connection_is_kept_as_long_as_the_setting_says(write_env, start_hub, pg_url, seconds, open_after):
+    hub = start_hub(write_env(database_url=pg_url, hub_keep_alive_seconds=seconds))
+    caller = http.client.HTTPConnection("127.0.0.1", httpx.URL(hub.url).port)
+    caller.request("GET", "/api/health")
+    caller.getresponse().read()
+    caller.sock.settimeout(2.5)
+    try:
+        closed = caller.sock.recv(1) == b""
+    except TimeoutError:
+        closed = False
+    caller.close()
+    assert closed is not open_after
 
 
 def test_what_an_administrator_cannot_be_made_of(write_env, pg_url):

@@ -20,7 +20,10 @@ GOOD: dict[str, Any] = PLACE | {
     "budget_usd": 800,
     "tasks": TASKS,
     "hub_front": HUB,
-    "fl_front": {"nlb_arn_suffixes": {"net1": "net/net1/1"}, "target_group_arn_suffixes": {"net1": "targetgroup/net1/1"}},
+    "fl_front": {
+        "nlb_arn_suffixes": {"net1": "net/net1/1"},
+        "target_group_arn_suffixes": {"net1": "targetgroup/net1/1"},
+    },
     "database": {"instance_id": "flip", "storage_gb": 50},
     "efs_id": "fs-1",
     "certificates": {"edge": ACM, "origin": ACM.replace("us-east-1", "eu-west-2")},
