@@ -4,7 +4,7 @@ from typing import Any
 
 
 def name_network_load_balancers() -> None:
-    """A network load balancer's ARN has `net/`; moto writes `app/` for all, by which alarms would watch another namespace.
+    """A network load balancer's ARN has `net/`; moto writes `app/` for all, and alarms would watch what is not there.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-cloudwatch-metrics.html
     """

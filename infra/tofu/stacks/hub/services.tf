@@ -1,6 +1,9 @@
 # What runs: the hub and a FL server for each net, who may sign in, and who is told when something is wrong.
 
 locals {
+  # The load balancer may send a request over a connection for as long as it keeps one: the hub keeps it longer.
+  hub_settings = { HUB_KEEP_ALIVE_SECONDS = tostring(module.edge.timeouts.hub_keep_alive) }
+
   trust_key_header = lookup(var.hub.settings, "TRUST_API_KEY_HEADER", "X-Trust-Api-Key")
 
   secrets = merge(
@@ -53,7 +56,7 @@ module "compute" {
   logs_key_arn = module.keys.logs_arn
   log_days     = var.log_days
   images       = var.images
-  hub          = var.hub
+  hub          = merge(var.hub, { settings = merge(local.hub_settings, var.hub.settings) })
   efs          = module.storage.efs
   files_bucket = module.storage.files_bucket
   nets         = { for name, net in var.nets : name => { cpu = net.cpu, memory = net.memory, settings = net.settings } }
