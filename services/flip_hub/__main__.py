@@ -64,15 +64,17 @@ def create_admin(
     *,
     email: Annotated[str, typer.Option(help="E-mail address, the name to sign in with")],
     full_name: Annotated[str, typer.Option(help="Name for others to see")] = "",
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="Only HUB_OIDC_ISSUER signs this administrator in")
+    ] = False,
     env_file: EnvFile = None,
 ) -> None:
     """Make an administrator. The password is asked for, or is the first line of stdin. The hub may be running."""
     settings = _settings(env_file)
     configure_logging("hub", "WARNING")
-    if sys.stdin.isatty():
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    else:
-        password = sys.stdin.readline().rstrip("\n")
+    if no_password and settings.hub_oidc_issuer is None:
+        _refuse("--no-password: nobody could sign in so; set HUB_OIDC_ISSUER, or leave it out")
+    password = None if no_password else _password()
     try:
         body = CreateUser.model_validate(
             {"email": email, "full_name": full_name, "password": password, "roles": {Role.ADMIN}}
@@ -129,6 +131,12 @@ def fetch_config(
 async def _create_admin(settings: HubSettings, body: CreateUser) -> None:
     async with open_database(settings, pool_size=1, join=True) as db, db.transaction() as session:
         await accounts.create(session, "create-admin", body)
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
 
 
 def _settings(env_file: Path | None) -> HubSettings:

@@ -130,6 +130,15 @@ def test_what_an_administrator_cannot_be_made_of(write_env, pg_url):
     assert (twice.exit_code, "exists" in twice.stderr) == (2, True)
 
 
+def test_an_administrator_without_a_password_needs_an_issuer(write_env, pg_url):
+    arguments = ("create-admin", "--email", "ada@example.org", "--no-password", "--env-file")
+    refused = run(*arguments, str(write_env(database_url=pg_url)))
+    assert (refused.exit_code, "HUB_OIDC_ISSUER" in refused.stderr) == (2, True)
+    issuer = {"hub_oidc_issuer": "https://issuer.example.org", "hub_oidc_client_id": "flip"}
+    made = run(*arguments, str(write_env(database_url=pg_url, **issuer)))
+    assert (made.exit_code, made.stdout) == (0, "administrator ada@example.org made\n")
+
+
 def test_the_internal_api_is_not_on_the_public_port(write_env, start_hub, internal_key, pg_url):
     process = start_hub(write_env(database_url=pg_url))
     headers = {"X-Internal-Service-Key": internal_key}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flip_fl.certs import write_private
-from flipctl.hub import HubError
+from flipctl.hub import HubError, admin
 from flipctl.hub.aws import Aws
 from flipctl.hub.bootstrap import Bootstrap
 from flipctl.hub.environment import Environment
@@ -185,6 +185,27 @@ def secrets(
     if restarted:
         console.print(f"restarting, which ECS does without a gap for the hub: {', '.join(restarted)}", soft_wrap=True)
     console.print(f"authority of the FL servers, for `flipctl trust onboard --fl-ca`: {authority}", soft_wrap=True)
+
+
+@app.command("create-admin", epilog="Example: flipctl hub create-admin stag --email ada@example.org")
+def create_admin(
+    environment: EnvironmentName,
+    email: Annotated[str, typer.Option(help="Address that the identity provider has verified, too.")],
+    full_name: Annotated[str, typer.Option(help="Name for others to see.")] = "",
+    values: Values = None,
+    folder: Folder = FOLDER,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make an administrator at the hub, whom Cognito signs in; the account there is made beside."""
+    with _errors(), progress(f"administrator of {environment}") as say:
+        outputs = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say).outputs()
+        admin.create_admin(outputs, Aws(outputs["region"]), email, full_name, say)
+    if as_json:
+        print_json({"email": email, "user_pool_id": outputs["sign_in"]["user_pool_id"]})
+    else:
+        console.print(
+            f"administrator {email} made; in the user pool: {outputs['sign_in']['user_pool_id']}", soft_wrap=True
+        )
 
 
 @app.command(epilog="Example: flipctl hub status stag")
