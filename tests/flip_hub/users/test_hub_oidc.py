@@ -85,7 +85,7 @@ async def audit(sign_in_as, action):
     return ok(await admin.client.get("/api/audit", params={"action": action}))["events"]
 
 
-async def test_an_id_token_opens_a_session_like_a_password(ada, sign_in, issuer, client, sign_in_as):
+async def test_an_id_token_opens_a_session_like_a_password(ada, sign_in, issuer, client, hub, sign_in_as):
     signed_in = ok(await sign_in(issuer.token(" Ada@Example.org".strip(), sub="subject-1")))
     assert sorted(signed_in) == ["expires_at", "token"]
     headers = {"Authorization": f"Bearer {signed_in['token']}"}
@@ -96,6 +96,8 @@ async def test_an_id_token_opens_a_session_like_a_password(ada, sign_in, issuer,
     assert (entry["actor"], entry["entity_id"]) == (EMAIL, str(ada.user_id))
     assert entry["after"] == {"by": "oidc", "subject": "subject-1"}
     assert issuer.asked == [DISCOVERY, KEYS]
+    async with hub.db.transaction() as session:
+        assert await session.scalar(select(func.count()).select_from(SignInFailure)) == 0, "it counts as no failure"
 
 
 async def test_a_password_still_signs_in_beside(ada, client):
