@@ -42,7 +42,7 @@ def create_admin(outputs: dict[str, Any], aws: Aws, email: str, full_name: str, 
     if codes.get("hub") != 0:
         reason = task.get("stoppedReason", "")
         raise HubError(
-            f"task {arn.rsplit('/', 1)[-1]} did not make {email} ({reason or 'exit codes'} {codes}); why, its log says: "
+            f"task {arn} did not make {email} ({reason or 'exit codes'} {codes}); why, its log says: "
             f"aws logs tail /{outputs['name']}/hub"
         )
 
