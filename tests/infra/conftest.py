@@ -1,10 +1,8 @@
 """OpenTofu or Terraform, its provider, and AWS's stand-in for the tests of infra/tofu."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -92,8 +90,7 @@ def hub(tofu_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> H
             break
         assert first.poll() is None, first.communicate()
         time.sleep(0.1)
-    os.killpg(first.pid, signal.SIGINT)  # as a terminal does on Ctrl-C: the program hears it, too
-    first.communicate()
+    hub.interrupt(first)
     return hub
 
 

@@ -1,10 +1,9 @@
 """The hub's stack against AWS's stand-in: from an interrupted apply through upgrades and drift to its end."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,18 +37,17 @@ class Hub:
 
 @pytest.fixture(scope="module")
 def stack(hub: HubVerbs, made: Any, tmp_path_factory: pytest.TempPathFactory) -> Hub:
-    """Applied by two runs: Ctrl-C ended the first when the VPC was there."""
+    """Applied by two runs: Ctrl-C ended the first while the database was being made."""
     values = trial_values(tmp_path_factory.mktemp("values"), hub.env)
     hub.values["hub"] = values
     first = hub.start("apply", "--yes")
-    ec2 = client("ec2", hub.env)
     for _ in range(1200):
-        if ec2.describe_route_tables(Filters=[{"Name": "tag:Project", "Values": ["flip"]}])["RouteTables"]:
+        if client("rds", hub.env).describe_db_instances()["DBInstances"]:
             break
         assert first.poll() is None, first.communicate()
-        time.sleep(0.1)
-    os.killpg(first.pid, signal.SIGINT)
-    first.communicate()
+        time.sleep(0.25)
+    time.sleep(20)  # what is made beside it has been, or waits for it
+    hub.interrupt(first)
     found = Hub(hub, values.read_text())
     found.applied = hub("apply", "--yes")
     return found
@@ -64,7 +62,11 @@ def unchanged(stack: Hub) -> Iterator[Hub]:
 
 def test_an_interrupted_apply_is_gone_on_with(stack: Hub) -> None:
     assert stack.outputs["url"] == "https://flip.example.org"
-    assert all(change["action"] == "create" for change in stack.applied["changes"]), stack.applied["counts"]
+    first = {change["address"]: change["action"] for change in stack.applied["changes"]}
+    assert (
+        "module.database.aws_db_instance.hub" not in first or first["module.database.aws_db_instance.hub"] == "update"
+    )
+    assert 10 < len(first) < 150
 
 
 def test_a_second_plan_is_empty(stack: Hub) -> None:
@@ -157,3 +159,150 @@ def test_roles_of_tasks_name_what_they_may_touch(state: dict[str, dict[str, Any]
 def listed(value: Any) -> list[Any]:
     """IAM writes a list of one as that one."""
     return value if isinstance(value, list) else [value]
+
+
+def test_what_aws_says_is_what_the_outputs_say(stack: Hub) -> None:
+    out, env = stack.outputs, stack.env
+    zone = client("route53", env).list_hosted_zones_by_name(DNSName="example.org")["HostedZones"][0]["Id"]
+    records = client("route53", env).list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    alias = {(record["Name"], record["Type"]): record.get("AliasTarget", {}).get("DNSName") for record in records}
+    (distribution,) = client("cloudfront", env).list_distributions()["DistributionList"]["Items"]
+    assert alias["flip.example.org.", "A"].rstrip(".") == distribution["DomainName"]
+    settings = client("cloudfront", env).get_distribution_config(Id=distribution["Id"])["DistributionConfig"]
+    assert settings["ViewerCertificate"]["MinimumProtocolVersion"] == "TLSv1.2_2021"
+    assert settings["WebACLId"]
+    (api,) = settings["CacheBehaviors"]["Items"]
+    assert api["PathPattern"] == "/api/*"
+    assert api["ViewerProtocolPolicy"] == "https-only"
+    origins = {origin["Id"]: origin for origin in settings["Origins"]["Items"]}
+    assert origins[api["TargetOriginId"]]["VpcOriginConfig"]["OriginReadTimeout"] == 60  # a poll of 30 s, and 30
+    elb = client("elbv2", env)
+    balancers = {one["Type"]: one for one in elb.describe_load_balancers()["LoadBalancers"]}
+    assert alias["fl.flip.example.org.", "A"].rstrip(".") == balancers["network"]["DNSName"]
+    (door,) = elb.describe_listeners(LoadBalancerArn=balancers["network"]["LoadBalancerArn"])["Listeners"]
+    assert (door["Port"], door["Protocol"]) == (443, "TCP")  # TLS is the FL server's own
+    assert door["DefaultActions"][0]["TargetGroupArn"] == out["target_groups"]["nets"]["net1"]
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balancers["application"]["LoadBalancerArn"])["Listeners"]
+    assert (listener["Protocol"], listener["SslPolicy"][:27]) == ("HTTPS", "ELBSecurityPolicy-TLS13-1-2")
+    ecs = client("ecs", env)
+    services = ecs.describe_services(
+        cluster=out["cluster"]["name"], services=list(out["cluster"]["services"].values())
+    )["services"]
+    targets = {service["serviceName"]: service["loadBalancers"][0]["targetGroupArn"] for service in services}
+    assert targets[out["cluster"]["services"]["hub"]] == out["target_groups"]["hub"]
+    pool = client("cognito-idp", env).describe_user_pool(UserPoolId=out["sign_in"]["user_pool_id"])["UserPool"]
+    assert pool["MfaConfiguration"] == "ON"
+    (database,) = client("rds", env).describe_db_instances(DBInstanceIdentifier=out["database"])["DBInstances"]
+    assert database["Engine"] == "postgres"
+    assert database["MasterUserSecret"]["SecretArn"]
+
+
+def test_secrets_are_filled_once_and_services_read_them(stack: Hub) -> None:
+    first = stack.verbs("secrets")
+    assert set(first["changed"]) == set(stack.outputs["secret_arns"])
+    assert first["restarted"] == sorted(stack.outputs["cluster"]["services"])
+    assert "BEGIN CERTIFICATE" in Path(first["fl_ca"]).read_text()
+    assert stack.verbs("secrets") == {"changed": [], "restarted": [], "fl_ca": first["fl_ca"]}
+    rotated = stack.verbs("secrets", "--rotate", "certificates")
+    assert rotated["changed"] == ["fl-net1-key", "fl-net1-certificate"]
+    assert rotated["restarted"] == ["net1"]
+
+
+def test_the_status_tells_what_is_up_and_what_is_not(stack: Hub) -> None:
+    """No task runs here and nothing answers, so that is what it has to say; what AWS holds is as it should be."""
+    process = stack.verbs.start("status", "--json")
+    out, _ = process.communicate()
+    assert process.returncode == 1
+    found = {row["check"]: row for row in json.loads(out)["findings"]}
+    well = ("certificate (edge)", "certificate (origin)", "database", "secrets")
+    assert {check: found[check]["verdict"] for check in well} == dict.fromkeys(well, "ok")
+    ill = ("API", "net net1", "service hub", "service net1", "target of hub", "target of net net1")
+    assert {check: found[check]["verdict"] for check in ill} == dict.fromkeys(ill, "fault")
+    assert all(found[check]["remedy"] for check in ill)
+
+
+def test_an_upgrade_and_the_way_back_touch_tasks_alone(unchanged: Hub) -> None:
+    unchanged.with_values((OLD, NEW))
+    expected = {
+        "module.compute.aws_ecs_task_definition.hub": "replace",
+        "module.compute.aws_ecs_service.hub": "update",
+        'module.compute.aws_ecs_task_definition.net["net1"]': "replace",
+        'module.compute.aws_ecs_service.net["net1"]': "update",
+    }
+    upgrade = unchanged.verbs("apply", "--yes")
+    assert {change["address"]: change["action"] for change in upgrade["changes"]} == expected
+    ecs, cluster = client("ecs", unchanged.env), unchanged.outputs["cluster"]
+    (service,) = ecs.describe_services(cluster=cluster["name"], services=[cluster["services"]["hub"]])["services"]
+    task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
+    assert {one["image"].split(":")[-1] for one in task["containerDefinitions"]} == {NEW}
+    unchanged.with_values()
+    assert {one["address"] for one in unchanged.verbs("apply", "--yes")["changes"]} == set(expected)
+
+
+def test_what_somebody_changed_by_hand_is_found_and_mended(stack: Hub) -> None:
+    s3 = client("s3", stack.env)
+    bucket = next(one["Name"] for one in s3.list_buckets()["Buckets"] if "-files-" in one["Name"])
+    s3.delete_public_access_block(Bucket=bucket)
+    rds = client("rds", stack.env)
+    rds.modify_db_instance(DBInstanceIdentifier=stack.outputs["database"], BackupRetentionPeriod=1)
+    expected = {
+        "module.storage.aws_s3_bucket_public_access_block.files": "create",
+        "module.database.aws_db_instance.hub": "update",
+    }
+    found = stack.verbs("apply", "--yes")
+    assert {change["address"]: change["action"] for change in found["changes"]} == expected
+
+
+def test_a_change_that_would_lose_data_is_refused_until_it_is_named(unchanged: Hub) -> None:
+    unchanged.with_values(('environment = "stag"', 'environment = "stag"\nproject = "other"'))
+    told = unchanged.verbs.fails("apply", "--yes")
+    for address in ("module.database.aws_db_instance.hub", "module.storage.aws_s3_bucket.files"):
+        assert f"replace {address}" in told or f"delete {address}" in told
+    unchanged.with_values()
+    told = unchanged.verbs.fails("apply", "--lose", "module.storage.aws_s3_bucket.files")
+    assert "would not lose this" in told
+
+
+def test_bad_values_are_told_before_anything_is_asked_of_aws(unchanged: Hub) -> None:
+    unchanged.with_values(
+        ('domain = "flip.example.org"', 'domain = "flip.elsewhere.org"'),
+        ('["eu-west-2a", "eu-west-2b"]', '["eu-west-2a"]'),
+        ('"10.20.0.0/16"', '"10.20.0.0/8"'),
+        (f"fl-server@sha256:{'2' * 64}", "fl-server:latest"),
+        ('region     = "eu-west-2"', 'region     = "London"'),
+    )
+    told = unchanged.verbs.fails("plan")
+    for remedy in ("elsewhere.org", "zones", "cidr", "digest", "write eu-west-2"):
+        assert remedy in told, told
+
+
+def test_a_hub_that_is_kept_is_not_destroyed(unchanged: Hub) -> None:
+    """The state says whether it is disposable, whatever the values say by now."""
+    state = unchanged.verbs.tofu("hub", "state", "pull").stdout
+    kept = json.loads(state)
+    kept["outputs"]["disposable"]["value"] = False
+    kept["serial"] += 1
+    path = unchanged.verbs.folder / "kept.tfstate"
+    path.write_text(json.dumps(kept))
+    assert unchanged.verbs.tofu("hub", "state", "push", str(path)).returncode == 0
+    assert "was not applied as disposable" in unchanged.verbs.fails("destroy", "--yes")
+    kept["outputs"]["disposable"]["value"] = True
+    kept["serial"] += 1
+    path.write_text(json.dumps(kept))
+    assert unchanged.verbs.tofu("hub", "state", "push", str(path)).returncode == 0
+
+
+def test_destroy_asks_for_the_name_and_leaves_nothing(stack: Hub) -> None:
+    process = stack.verbs.start("destroy")
+    _, err = process.communicate("prod\n")
+    assert "nothing was destroyed" in err
+    gone = stack.verbs("destroy", "--yes")
+    assert gone["counts"].keys() == {"delete"}
+    env = stack.env
+    assert client("rds", env).describe_db_instances()["DBInstances"] == []
+    assert client("elbv2", env).describe_load_balancers()["LoadBalancers"] == []
+    assert client("ecs", env).list_clusters()["clusterArns"] == []
+    assert client("efs", env).describe_file_systems()["FileSystems"] == []
+    buckets = {bucket["Name"] for bucket in client("s3", env).list_buckets()["Buckets"]}
+    assert not {name for name in buckets if name.startswith("flip-stag") and "-state" not in name}
+    assert "nothing is there" in stack.verbs.fails("destroy", "--yes")

@@ -1,8 +1,11 @@
 """`flipctl hub` as an engineer starts it, against AWS's stand-in."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,15 @@ class HubVerbs:
             text=True,
             start_new_session=True,
         )
+
+    def interrupt(self, started: subprocess.Popen[str]) -> None:
+        """Ctrl-C, and again: the first lets an apply go on to its end."""
+        assert started.poll() is None, started.communicate()
+        os.killpg(started.pid, signal.SIGINT)
+        time.sleep(1)
+        os.killpg(started.pid, signal.SIGINT)
+        _, err = started.communicate()
+        assert "this goes on to its end" in err
 
     def fails(self, verb: str, *options: str, values: Path | None = None) -> str:
         """What a verb says that fails and prints nothing else; lines are joined."""

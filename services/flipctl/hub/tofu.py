@@ -4,9 +4,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,9 +141,20 @@ class Tofu:
         verb, *rest = arguments
         command = [program(), verb, *([color] if color else []), *rest]
         env = {**os.environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
-        with subprocess.Popen(
-            command, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as process:
+        # In a group of its own an apply does not hear Ctrl-C from the terminal, but from _heeded.
+        group = 0 if verb == "apply" else None
+        with (
+            subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                process_group=group,
+            ) as process,
+            self._heeded(process) if verb == "apply" else nullcontext(),
+        ):
             assert process.stdout is not None  # noqa: S101 - what PIPE means
             assert process.stderr is not None  # noqa: S101
             errors: list[bytes] = []
@@ -152,15 +166,41 @@ class Tofu:
                     lines.append(line.decode())
                     if verb in ("init", "plan", "apply") and line.strip():
                         self.say(line.decode().strip())
-            except KeyboardInterrupt:
-                # It heard Ctrl-C, too: it ends what it is doing and writes the state. Ending before it would lose that.
-                process.wait()
-                raise
             finally:
                 reader.join()
         if process.returncode:
             raise HubError(self._reason(verb, errors[0].decode()))
         return "".join(lines)
+
+    @contextmanager
+    def _heeded(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Ctrl-C lets an apply end well, and again Ctrl-C stops it.
+
+        What the program is told to stop, it drops in the middle of a request: AWS may have made what no state knows of.
+
+        Raises:
+            KeyboardInterrupt: it was pressed, and the program has ended.
+        """
+        pressed = 0
+
+        def heed(*_: object) -> None:
+            nonlocal pressed
+            pressed += 1
+            if pressed == 1:
+                sys.stderr.write(
+                    "\nthis goes on to its end; Ctrl-C again stops it, and may leave what no state knows of\n"
+                )
+            else:
+                process.send_signal(signal.SIGINT)
+
+        former = signal.signal(signal.SIGINT, heed)
+        try:
+            yield
+            process.wait()
+        finally:
+            signal.signal(signal.SIGINT, former)
+        if pressed:
+            raise KeyboardInterrupt
 
     def _reason(self, verb: str, text: str) -> str:
         text = without_secrets(_FRAME.sub("", text)).strip()
