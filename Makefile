@@ -5,7 +5,7 @@ DOCKER = $(PYTHON) ansible/molecule/with_docker.py
 # Tests start hundreds of Python processes; where the environment forbids byte code, each would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint types lint-playbooks unit coverage image-tests hosts federation offline format lock openapi clean \
+.PHONY: help demo test setup lint types lint-playbooks unit infra coverage image-tests hosts federation offline format lock openapi clean \
 	build up down restart ci up-no-trust central-hub up-trusts up-local-trust restart-no-trust create-networks debug debug-off \
 	debug-all debug-off-all generate-trust-api-keys generate-internal-service-key unit_test tests hub-bootstrap hub-plan-local hub-apply-local
 
@@ -19,7 +19,7 @@ test: ## set up, then run every check and test (hosts need Docker and root)
 	@rm -f .flip/skipped
 	@$(MAKE) --no-print-directory -j2 setup lint-playbooks
 	@$(MAKE) --no-print-directory -j2 lint types
-	@$(MAKE) --no-print-directory -j2 hosts unit WITHOUT_DOCKER=--or-skip
+	@$(MAKE) --no-print-directory -j3 hosts unit infra WITHOUT_DOCKER=--or-skip
 	@[ ! -e .flip/skipped ] || cat .flip/skipped
 
 setup: ## the virtual environment and what the tests need
@@ -34,8 +34,11 @@ lint-playbooks: ## the roles, playbooks and inventories
 types: ## strict types
 	$(V)/mypy services benchmarks ansible/federation
 
-unit: ## every test
-	$(V)/pytest
+unit: ## every test but those of infra and those that need Docker
+	$(V)/pytest --ignore=tests/infra
+
+infra: ## the stacks on AWS, against a stand-in (needs OpenTofu or Terraform); mostly waits, so it runs beside others
+	$(V)/pytest tests/infra
 
 coverage: setup ## every test, and which lines of services/ none of them runs; takes twice as long
 	$(V)/coverage erase && $(V)/coverage run -m pytest && $(V)/coverage combine -q && $(V)/coverage report --skip-covered
@@ -123,7 +126,7 @@ hub-plan-local: setup ## what a hub on AWS would be, planned against a stand-in 
 hub-apply-local: setup ## the same applied, planned again and destroyed
 	@$(V)/python tests/support/hub_trial.py apply
 
-unit_test: setup unit ## every test, without lint and types
+unit_test: setup unit infra ## every test, without lint and types
 
 tests: test ## lint, types and every test
 
