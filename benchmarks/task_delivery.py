@@ -193,7 +193,7 @@ async def main(arguments: argparse.Namespace) -> None:
             db = Database(url)
             async with TaskBus.connected(db) as bus:
                 files = FolderFiles(Path(name) / "models")
-                hub = Hub(settings=settings, db=db, vault=Vault.open(settings), bus=bus, files=files)
+                hub = Hub(settings=settings, db=db, vault=Vault.open(settings), bus=bus, files=files, issuer=None)
                 trusts = []
                 async with db.transaction() as session:
                     for _ in range(max(arguments.trusts)):
