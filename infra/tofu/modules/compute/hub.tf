@@ -79,6 +79,8 @@ resource "aws_ecs_task_definition" "hub" {
 }
 
 resource "aws_ecs_service" "hub" {
+  #checkov:skip=CKV_AWS_332:1.4.0 is the latest for Linux; the next is tried before it is used
+
   name                               = "hub"
   cluster                            = aws_ecs_cluster.this.arn
   task_definition                    = aws_ecs_task_definition.hub.arn
@@ -100,7 +102,7 @@ resource "aws_ecs_service" "hub" {
 
   network_configuration {
     subnets          = values(var.subnet_ids)
-    security_groups  = [local.groups["hub"]]
+    security_groups  = [aws_security_group.task["hub"].id]
     assign_public_ip = false
   }
 

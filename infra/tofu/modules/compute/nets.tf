@@ -81,6 +81,8 @@ resource "aws_ecs_task_definition" "net" {
 }
 
 resource "aws_ecs_service" "net" {
+  #checkov:skip=CKV_AWS_332:1.4.0 is the latest for Linux; the next is tried before it is used
+
   for_each                           = var.nets
   name                               = "fl-${each.key}"
   cluster                            = aws_ecs_cluster.this.arn
@@ -103,7 +105,7 @@ resource "aws_ecs_service" "net" {
 
   network_configuration {
     subnets          = values(var.subnet_ids)
-    security_groups  = [local.groups["fl"]]
+    security_groups  = [aws_security_group.task["fl"].id]
     assign_public_ip = false
   }
 

@@ -22,6 +22,7 @@ locals {
 resource "aws_vpc_security_group_ingress_rule" "call" {
   for_each                     = { for name, call in local.calls : name => call if contains(call.ends, "to") }
   security_group_id            = each.value.to
+  description                  = replace(each.key, "_", " ")
   referenced_security_group_id = each.value.from
   ip_protocol                  = "tcp"
   from_port                    = each.value.port
@@ -31,6 +32,7 @@ resource "aws_vpc_security_group_ingress_rule" "call" {
 resource "aws_vpc_security_group_egress_rule" "call" {
   for_each                     = { for name, call in local.calls : name => call if contains(call.ends, "from") }
   security_group_id            = each.value.from
+  description                  = replace(each.key, "_", " ")
   referenced_security_group_id = each.value.to
   ip_protocol                  = "tcp"
   from_port                    = each.value.port
@@ -40,6 +42,7 @@ resource "aws_vpc_security_group_egress_rule" "call" {
 resource "aws_vpc_security_group_egress_rule" "s3" {
   for_each          = toset(["hub", "fl"])
   security_group_id = local.groups[each.key]
+  description       = "S3"
   prefix_list_id    = var.s3_prefix_list_id
   ip_protocol       = "tcp"
   from_port         = 443
@@ -51,6 +54,7 @@ resource "aws_vpc_security_group_egress_rule" "https" {
     for pair in setproduct(["hub", "fl"], setunion([var.vpc_cidr], var.outbound_cidrs)) : join(" ", pair) => { group = pair[0], cidr = pair[1] }
   }
   security_group_id = local.groups[each.value.group]
+  description       = "HTTPS"
   cidr_ipv4         = each.value.cidr
   ip_protocol       = "tcp"
   from_port         = 443
