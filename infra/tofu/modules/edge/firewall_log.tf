@@ -1,6 +1,7 @@
-# WAF wants this beginning of the name. The environment's keys are of its region and this log is in us-east-1:
-# CloudWatch's own key encrypts it.
+# WAF wants this beginning of the name.
 resource "aws_cloudwatch_log_group" "firewall" {
+  #checkov:skip=CKV_AWS_158:The environment's keys are of its region and this log is in us-east-1: CloudWatch's own key encrypts it
+
   provider          = aws.us_east_1
   name              = "aws-waf-logs-${local.name}-edge"
   retention_in_days = var.log_days

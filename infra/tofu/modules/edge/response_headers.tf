@@ -8,6 +8,8 @@ locals {
 }
 
 resource "aws_cloudfront_response_headers_policy" "this" {
+  #checkov:skip=CKV_AWS_259:Two years for the hub's own name; for names below it, and for preload lists, the domain's owner speaks
+
   for_each = toset(["pages", "api"])
   name     = "${local.name}-${each.key}"
 

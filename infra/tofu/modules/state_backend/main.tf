@@ -6,6 +6,9 @@ locals {
 data "aws_partition" "current" {}
 
 resource "aws_s3_bucket" "state" {
+  #checkov:skip=CKV2_AWS_62:Nothing waits for what happens to a state; its access log tells
+  #checkov:skip=CKV_AWS_144:All of an environment is in one region, its state with it; old versions are kept
+
   bucket = local.bucket
 
   lifecycle {
