@@ -1,6 +1,9 @@
 """How the program is found, what an error shows, and that the stand-in's mends are needed."""
 
+import json
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,39 @@ def test_an_error_shows_no_credentials(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
     with pytest.raises(HubError, match=r"refused: \(AWS_SECRET_ACCESS_KEY\)"):
         Tofu(tmp_path, print).init()
+
+
+SLOW = """
+resource "terraform_data" "first" {
+  provisioner "local-exec" {
+    command = "touch begun; sleep 2"
+  }
+}
+
+resource "terraform_data" "second" {
+  depends_on = [terraform_data.first]
+}
+"""
+
+
+def test_a_run_that_is_terminated_writes_its_state(tmp_path: Path) -> None:
+    """As when a CI job is cancelled: what was made by then is in the state, nothing more is made, no lock stays."""
+    (tmp_path / "main.tf").write_text(SLOW)
+    apply = "import sys; from pathlib import Path; from flipctl.hub.tofu import Tofu"
+    apply += "; tofu = Tofu(Path(sys.argv[1]), print); tofu.init(); tofu.plan(); tofu.apply()"
+    with subprocess.Popen([sys.executable, "-c", apply, str(tmp_path)], stderr=subprocess.PIPE) as run:
+        for _ in range(600):
+            if (tmp_path / "begun").exists():
+                break
+            assert run.poll() is None
+            time.sleep(0.1)
+        run.terminate()
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert b"HubError" in said
+    state = json.loads((tmp_path / "terraform.tfstate").read_text())
+    assert [entry["name"] for entry in state["resources"]] == ["first"]
+    assert not list(tmp_path.glob(".*.lock.info"))
 
 
 def test_a_plan_counts_what_changes_and_keeps_no_sensitive_output() -> None:

@@ -161,13 +161,21 @@ class Tofu:
             reader = threading.Thread(target=lambda stream: errors.append(stream.read()), args=(process.stderr,))
             reader.start()
             lines = []
-            try:
-                for line in process.stdout:
-                    lines.append(line.decode())
-                    if verb in ("init", "plan", "apply") and line.strip():
-                        self.say(line.decode().strip())
-            finally:
-                reader.join()
+            with _passing_on(signal.SIGTERM, process):
+                try:
+                    for line in process.stdout:
+                        lines.append(line.decode())
+                        if verb in ("init", "plan", "apply") and line.strip():
+                            self.say(line.decode().strip())
+                except BaseException:
+                    # It heard Ctrl-C, too: it ends what it is doing and writes the state. Ending before it, or reading
+                    # no more of what it says, would kill it, and lose that.
+                    for _ in process.stdout:
+                        pass
+                    process.wait()
+                    raise
+                finally:
+                    reader.join()
         if process.returncode:
             raise HubError(self._reason(verb, errors[0].decode()))
         return "".join(lines)
@@ -211,6 +219,19 @@ class Tofu:
                 f"{Path(program()).name} -chdir={self.folder} force-unlock {found[1]}"
             )
         return f"{Path(program()).name} {verb} failed:\n{text}"
+
+
+@contextmanager
+def _passing_on(number: signal.Signals, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Has a signal that would end this process, as of a CI job that is cancelled, end the program alone: in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = signal.signal(number, lambda *_: process.send_signal(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def without_secrets(text: str) -> str:
