@@ -9,6 +9,14 @@ from flipctl.hub import HubError
 from flipctl.hub.environment import Environment
 from flipctl.hub.tofu import HOLDS_DATA, Plan, Tofu
 
+# What `disposable = true` makes of that which holds data.
+DISPOSABLE: dict[str, dict[str, Any]] = {
+    "aws_backup_vault": {"force_destroy": True},
+    "aws_cognito_user_pool": {"deletion_protection": "INACTIVE"},
+    "aws_db_instance": {"deletion_protection": False, "skip_final_snapshot": True},
+    "aws_s3_bucket": {"force_destroy": True},
+}
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -78,9 +86,21 @@ class Stack:
         state = self.tofu.state()
         if state is None:
             raise HubError(f"nothing is there: the state of {self.environment.name} is empty")
-        if not state["outputs"].get("disposable", {}).get("value"):
+        # A destruction takes the outputs first: one that was interrupted is known by what it had not come to.
+        told = state["outputs"].get("disposable")
+        if not (told["value"] if told else _unprotected(state)):
             raise HubError(
                 f"{self.environment.name} was not applied as disposable, and its data would go with it: back them up, "
                 "set disposable = true in its values, apply, and then destroy"
             )
         return self.tofu.plan("-destroy")
+
+
+def _unprotected(state: dict[str, Any]) -> bool:
+    return all(
+        instance["attributes"][attribute] == value
+        for entry in state["resources"]
+        for attribute, value in DISPOSABLE.get(entry["type"], {}).items()
+        if entry["mode"] == "managed"
+        for instance in entry["instances"]
+    )

@@ -1,0 +1,52 @@
+"""What `flipctl hub` refuses to destroy, and what it lets go on; OpenTofu is a script that answers what it is told."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flipctl.hub import HubError
+from flipctl.hub.environment import Environment
+from flipctl.hub.stack import Stack
+from flipctl.hub.tofu import Tofu
+
+SCRIPT = """#!/bin/sh
+case "$1" in
+state) cat state.json ;;
+show) cat plan.json ;;
+esac
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A stack in a folder whose state.json and plan.json are the state and the plan."""
+    program = tmp_path / "program"
+    program.write_text(SCRIPT)
+    program.chmod(0o755)
+    monkeypatch.setenv("FLIP_TOFU", str(program))
+    (tmp_path / "plan.json").write_text("{}")
+    return Stack(Environment("trial", tmp_path), Tofu(tmp_path, lambda line: None))
+
+
+def _state(stack: Stack, disposable: bool | None, **attributes: Any) -> None:
+    """A state with one bucket in it."""
+    bucket = {"mode": "managed", "type": "aws_s3_bucket", "name": "b", "instances": [{"attributes": attributes}]}
+    outputs = {} if disposable is None else {"disposable": {"value": disposable}}
+    (stack.tofu.folder / "state.json").write_text(json.dumps({"outputs": outputs, "resources": [bucket]}))
+
+
+def test_what_is_not_disposable_is_not_destroyed(stack: Stack) -> None:
+    _state(stack, disposable=False, force_destroy=True)
+    with pytest.raises(HubError, match="not applied as disposable"):
+        stack.plan_destruction()
+
+
+def test_a_destruction_that_was_interrupted_is_gone_on_with(stack: Stack) -> None:
+    """Its first act took the outputs from the state, so they do not say any more that it was allowed."""
+    _state(stack, disposable=None, force_destroy=True)
+    stack.plan_destruction()
+    _state(stack, disposable=None, force_destroy=False)
+    with pytest.raises(HubError, match="not applied as disposable"):
+        stack.plan_destruction()
