@@ -65,7 +65,7 @@ async def verified(issuer: Issuer, token: str) -> Identity:
     if claims.get("token_use", "id") != "id":
         raise Refused("it is no ID token")
     return Identity(
-        email=_text(claims, "email", 320).lower(),
+        email=_email(claims),
         verified=claims.get("email_verified") is True,
         subject=_text(claims, "sub", 255),
         digest=sha256(token.rpartition(".")[0].encode()).hexdigest(),
@@ -117,6 +117,16 @@ def _time(claims: dict[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MAX_TIME:
         raise Refused(f"its {name} is no time")
     return value
+
+
+def _email(claims: dict[str, Any]) -> str:
+    email = _text(claims, "email", 320)
+    lower = email.lower()
+    if (
+        lower.upper() != email.upper()
+    ):  # as of U+212A, the sign for Kelvin, which is another letter than K: it becomes k
+        raise Refused("its email has a letter that becomes another one in lower case")
+    return lower
 
 
 def _text(claims: dict[str, Any], name: str, limit: int) -> str:

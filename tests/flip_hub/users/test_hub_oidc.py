@@ -129,6 +129,7 @@ async def test_a_password_still_signs_in_beside(ada, client):
         ({"email": "ada\0@example.org"}, "its email is missing, or no text to work with"),
         ({"email": "\ud800@example.org"}, "its email is missing, or no text to work with"),
         ({"email": "a" * 321}, "its email is missing, or no text to work with"),
+        ({"email": "\N{KELVIN SIGN}ate@example.org"}, "its email has a letter that becomes another one in lower case"),
         ({"sub": None}, "its sub is missing, or no text to work with"),
         ({"email_verified": False}, "its e-mail address is not verified"),
         ({"email_verified": "true"}, "its e-mail address is not verified"),
