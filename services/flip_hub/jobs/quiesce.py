@@ -20,7 +20,9 @@ ONLY_ROW = 1
 async def state(session: AsyncSession) -> QuiesceState:
     """How the switch stands, and what there is to wait for."""
     switch = await _switch(session)
-    counted = select(func.count(Job.id), func.count(Job.submission_began_at)).where(Job.status.in_(OPEN_STATUSES))
+    # A hub of the release before, which may run beside this one, submits without noting that it began.
+    begun_at = func.coalesce(Job.submission_began_at, Job.submitted_at)
+    counted = select(func.count(Job.id), func.count(begun_at)).where(Job.status.in_(OPEN_STATUSES))
     there, begun = (await session.execute(counted)).one()
     on = switch.since is not None
     return QuiesceState(

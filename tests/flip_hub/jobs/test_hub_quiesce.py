@@ -11,6 +11,7 @@ from hub_world import Run, World, ok, problem, until
 from flip_common.wire import JobStatus, Role
 from flip_hub.app import open_hub
 from flip_hub.jobs import quiesce, settle
+from flip_hub.jobs.tables import Job
 from flip_hub.state import Hub
 
 URL = "/api/jobs/quiesce"
@@ -119,6 +120,25 @@ async def test_a_submission_under_way_counts_as_running_and_is_carried_through(w
         return bool((await state(world))["drained"])
 
     await until(drained)
+
+
+async def test_what_a_hub_of_the_release_before_submitted_counts_as_running(
+    world: World, fl_api: FlApi, hub: Hub
+) -> None:
+    """An upgrade replaces hubs one by one: such a one may submit a job after the migration."""
+    await world.approved()
+    _, job_id = await started(world)
+    await has(fl_api, job_id)
+
+    async def submitted() -> bool:
+        async with hub.db.transaction() as session:
+            job = await session.get_one(Job, job_id)
+            job.submission_began_at = None
+            return job.submitted_at is not None
+
+    await until(submitted)
+    now = await turn(world, True)
+    assert (now["running"], now["waiting"], now["drained"]) == (1, 0, False)
 
 
 async def test_turning_it_on_waits_for_whoever_has_just_seen_it_off(
