@@ -13,6 +13,8 @@ from flipctl.hub.tofu import Tofu
 
 SCRIPT = """#!/bin/sh
 case "$1" in
+plan) cp plan.json flip.tfplan ;;
+apply) touch applied ;;
 state) cat state.json ;;
 show) cat plan.json ;;
 esac
@@ -50,3 +52,16 @@ def test_a_destruction_that_was_interrupted_is_gone_on_with(stack: Stack) -> Non
     _state(stack, disposable=None, force_destroy=False)
     with pytest.raises(HubError, match="not applied as disposable"):
         stack.plan_destruction()
+
+
+def test_a_plan_that_another_run_made_meanwhile_is_not_applied(stack: Stack) -> None:
+    """While one run asks whether to apply, another in the same folder may plan a destruction."""
+    _state(stack, disposable=True)
+    asked = stack.plan()
+    (stack.tofu.folder / "plan.json").write_text('{"resource_changes": []}')
+    other = stack.plan_destruction()
+    with pytest.raises(HubError, match="another run has planned in"):
+        stack.tofu.apply(asked)
+    assert not (stack.tofu.folder / "applied").exists()
+    stack.tofu.apply(other)
+    assert (stack.tofu.folder / "applied").exists()

@@ -64,7 +64,7 @@ def test_a_run_that_is_terminated_writes_its_state(tmp_path: Path) -> None:
     """As when a CI job is cancelled: what was made by then is in the state, nothing more is made, no lock stays."""
     (tmp_path / "main.tf").write_text(SLOW)
     apply = "import sys; from pathlib import Path; from flipctl.hub.tofu import Tofu"
-    apply += "; tofu = Tofu(Path(sys.argv[1]), print); tofu.init(); tofu.plan(); tofu.apply()"
+    apply += "; tofu = Tofu(Path(sys.argv[1]), print); tofu.init(); tofu.apply(tofu.plan())"
     with subprocess.Popen([sys.executable, "-c", apply, str(tmp_path)], stderr=subprocess.PIPE) as run:
         for _ in range(600):
             if (tmp_path / "begun").exists():

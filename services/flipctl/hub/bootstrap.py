@@ -65,9 +65,9 @@ class Bootstrap:
         self._init_on_disk()  # where its plan was made, and is applied
         return first
 
-    def apply(self) -> None:
+    def apply(self, plan: Plan) -> None:
         """Carries out the plan."""
-        self.tofu.apply()
+        self.tofu.apply(plan)
 
     def move_state(self) -> bool:
         """Moves a state that is on disk into the bucket; says whether there was one."""

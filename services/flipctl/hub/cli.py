@@ -65,7 +65,7 @@ def bootstrap(
     with _errors(), progress(f"applying {environment}") as say:
         made = Bootstrap(made.environment, Tofu(made.tofu.folder, say))
         if plan.changes:
-            made.apply()
+            made.apply(plan)
         moved = made.move_state()
         outputs = made.tofu.outputs()
     if as_json:
@@ -123,7 +123,7 @@ def apply(
     with _errors(), progress(f"applying {environment}") as say:
         tofu = Tofu(stack.tofu.folder, say)
         if planned.changes:
-            tofu.apply()
+            tofu.apply(planned)
         outputs = tofu.outputs()
     if as_json:
         print_json(_document(environment, planned) | {"outputs": outputs})
@@ -149,7 +149,7 @@ def destroy(
     if not yes and typer.prompt("this destroys its data; the environment's name, to go on", err=True) != environment:
         fail("that is not its name; nothing was destroyed")
     with _errors(), progress(f"destroying {environment}") as say:
-        Tofu(stack.tofu.folder, say).apply()
+        Tofu(stack.tofu.folder, say).apply(planned)
     if as_json:
         print_json(_document(environment, planned))
     else:

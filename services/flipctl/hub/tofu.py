@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,11 @@ class Plan:
 
     changes: tuple[Change, ...]
     outputs: dict[str, Any]
+    digest: str = ""
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> "Plan":
-        """From `show -json` of a plan file."""
+    def of(cls, document: dict[str, Any], digest: str = "") -> "Plan":
+        """From `show -json` of a plan file; `digest` is that of the file."""
         changes = []
         for entry in document.get("resource_changes", []):
             actions = entry["change"]["actions"]
@@ -80,7 +82,7 @@ class Plan:
         values = document.get("planned_values", {}).get("outputs", {})
         # A sensitive output is for the state alone.
         known = {name: entry["value"] for name, entry in values.items() if not entry["sensitive"] and "value" in entry}
-        return cls(tuple(changes), known)
+        return cls(tuple(changes), known, digest)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -103,10 +105,17 @@ class Tofu:
     def plan(self, *options: str) -> Plan:
         """Plans into a file that `apply` carries out."""
         self.run("plan", f"-out={PLAN}", *options)
-        return Plan.of(json.loads(self.run("show", "-json", PLAN, color=None)))
+        document = json.loads(self.run("show", "-json", PLAN, color=None))
+        return Plan.of(document, sha256((self.folder / PLAN).read_bytes()).hexdigest())
 
-    def apply(self) -> None:
-        """Carries out what `plan` planned last, and nothing else."""
+    def apply(self, plan: Plan) -> None:
+        """Carries out this plan, and nothing else.
+
+        Raises:
+            HubError: the program failed, or another run has planned in this folder since.
+        """
+        if sha256((self.folder / PLAN).read_bytes()).hexdigest() != plan.digest:
+            raise HubError(f"another run has planned in {self.folder} meanwhile; nothing was applied: begin anew")
         self.run("apply", PLAN)
 
     def outputs(self) -> dict[str, Any]:
