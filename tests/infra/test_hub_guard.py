@@ -65,3 +65,15 @@ def test_a_plan_that_another_run_made_meanwhile_is_not_applied(stack: Stack) -> 
     assert not (stack.tofu.folder / "applied").exists()
     stack.tofu.apply(other)
     assert (stack.tofu.folder / "applied").exists()
+
+
+def test_a_state_that_could_not_be_written_is_put_in_its_place_first(stack: Stack) -> None:
+    """Without it the next run would make anew what is there, and nobody would know of the other."""
+    _state(stack, disposable=True)
+    left = stack.tofu.folder / "errored.tfstate"
+    left.write_text("{}")
+    for planned in (stack.plan, stack.plan_destruction):
+        with pytest.raises(HubError, match=r"state push errored\.tfstate"):
+            planned()
+    left.unlink()
+    stack.plan()

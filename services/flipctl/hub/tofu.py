@@ -23,6 +23,7 @@ HOW_TO_GET = (
     "https://opentofu.org/docs/intro/install/ (FLIP_TOFU names a program that lies elsewhere)"
 )
 PLAN = "flip.tfplan"
+UNWRITTEN = "errored.tfstate"
 # What is gone with one of these cannot be made again by applying once more.
 HOLDS_DATA = frozenset(
     {
@@ -103,7 +104,18 @@ class Tofu:
         self.run("init", *options)
 
     def plan(self, *options: str) -> Plan:
-        """Plans into a file that `apply` carries out."""
+        """Plans into a file that `apply` carries out.
+
+        Raises:
+            HubError: the program failed, or an earlier run could not write its state where it belongs.
+        """
+        left = self.folder / UNWRITTEN
+        if left.exists():
+            push = f"{Path(program()).name} -chdir={self.folder} state push {UNWRITTEN}"
+            raise HubError(
+                f"a run before could not write its state, which says what it made; it is in {left}. "
+                f"Put it where it belongs, then remove that file:\n{push}"
+            )
         self.run("plan", f"-out={PLAN}", *options)
         document = json.loads(self.run("show", "-json", PLAN, color=None))
         return Plan.of(document, sha256((self.folder / PLAN).read_bytes()).hexdigest())
