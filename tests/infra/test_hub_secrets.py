@@ -12,6 +12,7 @@ from hub_verbs import client
 
 from flip_common.keys import hash_api_key
 from flip_fl.certs import Authority
+from flip_hub.aws import AwsError
 from flipctl.hub import HubError
 from flipctl.hub.aws import Aws
 from flipctl.hub.secrets import Rotation, Secrets
@@ -147,3 +148,40 @@ def test_an_authority_that_cannot_be_used_is_not_replaced(
 def _private(key: Any) -> str:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return str(pem.decode())
+
+
+class _Services:
+    """Secrets Manager as it is, and an ECS that knows when each service's deployment began."""
+
+    def __init__(self, **begun: datetime) -> None:
+        self.begun, self.refuses = begun, ""
+
+    def __call__(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        if service != "ecs":
+            return AWS(service, operation, **arguments)
+        if operation == "describe_services":
+            (name,) = arguments["services"]
+            return {"services": [{"deployments": [{"status": "PRIMARY", "createdAt": self.begun[name]}]}]}
+        assert operation == "update_service"
+        if arguments["service"] == self.refuses:
+            raise AwsError("ECS is away")
+        self.begun[arguments["service"]] = datetime.now(UTC)
+        return {}
+
+
+def test_a_restart_that_an_earlier_run_did_not_come_to_is_made(outputs: dict[str, Any]) -> None:
+    """Or the hub would go on with the old key, and an FL server that starts later with the new one."""
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    aws: Any = _Services(hub=long_ago, net1=long_ago)
+    outputs["cluster"] = {"name": "trial", "services": {"hub": "hub", "net1": "net1"}}
+    first = Secrets(outputs, aws, _quiet)
+    first.fill()
+    aws.refuses = "net1"
+    with pytest.raises(HubError, match="service net1: ECS is away"):
+        first.restart()
+    aws.refuses = ""
+    for expected in (["net1"], []):
+        again = Secrets(outputs, aws, _quiet)
+        again.fill()
+        assert again.changed == []
+        assert again.restart() == expected

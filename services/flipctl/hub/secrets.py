@@ -24,6 +24,7 @@ from flipctl.hub.aws import Aws
 
 AUTHORITY_DAYS, SERVER_DAYS = 7300, 825
 RENEW_WITHIN = timedelta(days=90)
+SHARED = ("internal-service-key", "internal-service-key-hash", "fl-api-key")
 
 
 class Rotation(StrEnum):
@@ -42,6 +43,7 @@ class Secrets:
     aws: Aws
     say: Callable[[str], None]
     changed: list[str] = field(default_factory=list)
+    _written: dict[str, datetime] = field(default_factory=dict)
 
     def fill(self, rotate: frozenset[Rotation] = frozenset()) -> str:
         """Makes what is missing, does not fit or ends soon, and what is to be rotated.
@@ -64,23 +66,33 @@ class Secrets:
         return _pem(authority.certificate)
 
     def restart(self, everything: bool = False) -> list[str]:
-        """Has the services read the secrets that were changed; returns the services' names.
+        """Has the services read the secrets that were changed, also by a run that did not come to this.
+
+        Returns the services' names.
 
         Raises:
             HubError: AWS refuses.
         """
         cluster = self.outputs["cluster"]
-        certified = {net for net in self.outputs["nets"] if f"fl-{net}-certificate" in self.changed}
-        everything |= not {"internal-service-key", "internal-service-key-hash", "fl-api-key"}.isdisjoint(self.changed)
-        named = [name for name in cluster["services"] if everything or name in certified]
-        for name in named:
-            self.say(f"restarting {name}")
-            service = cluster["services"][name]
+        named = []
+        for name, service in cluster["services"].items():
             try:
-                self.aws("ecs", "update_service", cluster=cluster["name"], service=service, forceNewDeployment=True)
+                if everything or self._outdated(name, cluster["name"], service):
+                    self.say(f"restarting {name}")
+                    self.aws("ecs", "update_service", cluster=cluster["name"], service=service, forceNewDeployment=True)
+                    named.append(name)
             except AwsError as error:
                 raise HubError(f"service {service}: {error}") from None
         return named
+
+    def _outdated(self, name: str, cluster: str, service: str) -> bool:
+        """Whether a secret that the service reads was written after its deployment began."""
+        read = {*SHARED, f"fl-{name}-certificate", f"fl-{name}-key"}
+        if not read.isdisjoint(self.changed):
+            return True
+        told = self.aws("ecs", "describe_services", cluster=cluster, services=[service])["services"]
+        begun = [each["createdAt"] for one in told for each in one["deployments"] if each["status"] == "PRIMARY"]
+        return any(when > min(begun) for secret, when in self._written.items() if secret in read and begun)
 
     def read(self, name: str) -> str | None:
         """A secret's value; None where it has none yet."""
@@ -90,6 +102,7 @@ class Secrets:
             if error.code == "ResourceNotFoundException":
                 return None
             raise HubError(f"secret {name}: {error}") from None
+        self._written[name] = found["CreatedDate"]
         value: str | None = found.get("SecretString")
         return value
 
