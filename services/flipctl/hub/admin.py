@@ -20,7 +20,9 @@ def create_admin(outputs: dict[str, Any], aws: Aws, email: str, full_name: str, 
     cluster = outputs["cluster"]["name"]
     try:
         services = aws("ecs", "describe_services", cluster=cluster, services=[outputs["cluster"]["services"]["hub"]])
-        (service,) = services["services"]
+        service = next((service for service in services["services"] if service["status"] == "ACTIVE"), None)
+        if service is None:
+            raise HubError(f"cluster {cluster} has no service hub; flipctl hub apply makes it")
         command = ["create-admin", "--email", email, "--full-name", full_name, "--no-password"]
         command += ["--env-file", "/config/service.env"]
         started = aws(
@@ -49,11 +51,11 @@ def create_admin(outputs: dict[str, Any], aws: Aws, email: str, full_name: str, 
 
 def _ended(aws: Aws, cluster: str, arn: str, say: Callable[[str], None]) -> dict[str, Any]:
     for _ in range(int(WAIT_SECONDS / POLL_SECONDS)):
-        (task,) = aws("ecs", "describe_tasks", cluster=cluster, tasks=[arn])["tasks"]
-        if task["lastStatus"] == "STOPPED":
-            found: dict[str, Any] = task
-            return found
-        say(f"its task is {task['lastStatus'].lower()}")
+        tasks: list[dict[str, Any]] = aws("ecs", "describe_tasks", cluster=cluster, tasks=[arn])["tasks"]
+        if tasks and tasks[0]["lastStatus"] == "STOPPED":
+            return tasks[0]
+        # ECS may not know a task yet that it has just started.
+        say(f"its task is {tasks[0]['lastStatus'].lower() if tasks else 'being made'}")
         time.sleep(POLL_SECONDS)
     raise HubError(
         f"task {arn.rsplit('/', 1)[-1]} has not ended after {WAIT_SECONDS} s; look at it in cluster {cluster}"
