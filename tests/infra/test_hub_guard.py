@@ -77,3 +77,19 @@ def test_a_state_that_could_not_be_written_is_put_in_its_place_first(stack: Stac
             planned()
     left.unlink()
     stack.plan()
+
+
+def test_what_a_release_before_had_is_in_no_working_copy(tmp_path: Path) -> None:
+    """Such as a page, which would be published on and on; what OpenTofu keeps there stays."""
+    place = Environment("trial", tmp_path)
+    values = tmp_path / "values"
+    values.touch()
+    copy = place.working_copy("hub", values)
+    kept = [copy / ".terraform/terraform.tfstate", copy / ".terraform.lock.hcl", copy / "errored.tfstate"]
+    old = [copy / "old.tf", copy / "pages/old.html", copy / "pages/deep/old.html", copy / "../../modules/old/old.json"]
+    for path in (*kept, *old):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert place.working_copy("hub", values) == copy
+    assert [path for path in (*kept, *old) if path.exists()] == kept
+    assert (copy / "pages/index.html").exists()

@@ -50,8 +50,10 @@ class Environment:
         if not given.is_file():
             raise HubError(f"{given} does not exist; copy {given.parent / 'example.tfvars'} there and fill it in")
         copy = self.folder / "tofu"
-        for folder in (copy / "modules", copy / "stacks" / stack):
-            for path in sorted(folder.rglob("*.tf")):
+        for path in [copy / "modules", *(copy / "stacks" / stack).glob("*")]:
+            if path.is_dir() and path.name != ".terraform":
+                shutil.rmtree(path)
+            elif path.suffix == ".tf":
                 path.unlink()
         for part in ("modules", f"stacks/{stack}"):
             shutil.copytree(
