@@ -54,6 +54,18 @@ def test_a_destruction_that_was_interrupted_is_gone_on_with(stack: Stack) -> Non
         stack.plan_destruction()
 
 
+@pytest.mark.parametrize("actions", [["delete"], ["delete", "create"], ["create", "delete"]])
+def test_logs_are_lost_only_by_name(stack: Stack, actions: list[str]) -> None:
+    """Without execute_command the record of what was done in shells would go, and nobody was asked."""
+    _state(stack, disposable=False)
+    shell = "module.compute.aws_cloudwatch_log_group.shell"
+    change = {"address": shell, "type": "aws_cloudwatch_log_group", "change": {"actions": actions}}
+    (stack.tofu.folder / "plan.json").write_text(json.dumps({"resource_changes": [change]}))
+    with pytest.raises(HubError, match="would lose what cannot be made again"):
+        stack.plan()
+    assert stack.plan(frozenset({shell})).changes
+
+
 def test_a_plan_that_another_run_made_meanwhile_is_not_applied(stack: Stack) -> None:
     """While one run asks whether to apply, another in the same folder may plan a destruction."""
     _state(stack, disposable=True)

@@ -28,6 +28,7 @@ UNWRITTEN = "errored.tfstate"
 HOLDS_DATA = frozenset(
     {
         "aws_backup_vault",
+        "aws_cloudwatch_log_group",
         "aws_cognito_user_pool",
         "aws_db_instance",
         "aws_efs_file_system",
