@@ -175,7 +175,7 @@ class Tofu:
                 stderr=subprocess.PIPE,
                 process_group=group,
             ) as process,
-            self._heeded(process) if verb == "apply" else nullcontext(),
+            _heeded(process) if verb == "apply" else nullcontext(),
         ):
             assert process.stdout is not None  # noqa: S101 - what PIPE means
             assert process.stderr is not None  # noqa: S101
@@ -202,36 +202,6 @@ class Tofu:
             raise HubError(self._reason(verb, errors[0].decode()))
         return "".join(lines)
 
-    @contextmanager
-    def _heeded(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
-        """Ctrl-C lets an apply end well, and again Ctrl-C stops it.
-
-        What the program is told to stop, it drops in the middle of a request: AWS may have made what no state knows of.
-
-        Raises:
-            KeyboardInterrupt: it was pressed, and the program has ended.
-        """
-        pressed = 0
-
-        def heed(*_: object) -> None:
-            nonlocal pressed
-            pressed += 1
-            if pressed == 1:
-                sys.stderr.write(
-                    "\nthis goes on to its end; Ctrl-C again stops it, and may leave what no state knows of\n"
-                )
-            else:
-                process.send_signal(signal.SIGINT)
-
-        former = signal.signal(signal.SIGINT, heed)
-        try:
-            yield
-            process.wait()
-        finally:
-            signal.signal(signal.SIGINT, former)
-        if pressed:
-            raise KeyboardInterrupt
-
     def _reason(self, verb: str, text: str) -> str:
         text = without_secrets(_FRAME.sub("", text)).strip()
         found = _LOCK_ID.search(text)
@@ -241,6 +211,36 @@ class Tofu:
                 f"{Path(program()).name} -chdir={self.folder} force-unlock {found[1]}"
             )
         return f"{Path(program()).name} {verb} failed:\n{text}"
+
+
+@contextmanager
+def _heeded(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ctrl-C lets an apply end well, and again Ctrl-C stops it.
+
+    What the program is told to stop, it drops in the middle of a request: AWS may have made what no state knows of.
+
+    Raises:
+        KeyboardInterrupt: it was pressed, and the program has ended.
+    """
+    pressed = 0
+
+    def heed(*_: object) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed == 1:
+            told = "this goes on to its end; Ctrl-C again stops it, and may leave what no state knows of"
+            sys.stderr.write(f"\n{told}\n")
+        else:
+            process.send_signal(signal.SIGINT)
+
+    former = signal.signal(signal.SIGINT, heed)
+    try:
+        yield
+        process.wait()
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager
