@@ -10,23 +10,30 @@ from flipctl.hub import admin as first_admin
 
 OUTPUTS = {"name": "flip-stag", "cluster": {"name": "flip-stag", "services": {"hub": "hub"}}}
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}}
+SERVICE = {"status": "ACTIVE", "taskDefinition": "hub:3", "networkConfiguration": NETWORK}
 
 
 class Ecs:
     """ECS as far as it is asked here: moto starts no container, so none of its tasks ends with a status."""
 
-    def __init__(self, *states: dict[str, Any], failures: list[dict[str, str]] | None = None) -> None:
-        self.states, self.failures = list(states), failures
+    def __init__(
+        self,
+        *states: dict[str, Any] | None,
+        services: tuple[dict[str, Any], ...] = (SERVICE,),
+        failures: list[dict[str, str]] | None = None,
+    ) -> None:
+        self.states, self.services, self.failures = list(states), services, failures
         self.started: dict[str, Any] = {}
 
     def __call__(self, _: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """API_DescribeServices, API_RunTask and API_DescribeTasks of ECS's reference."""
         if operation == "describe_services":
-            return {"services": [{"taskDefinition": "hub:3", "networkConfiguration": NETWORK}]}
+            return {"services": self.services}
         if operation == "run_task":
             self.started = arguments
             return {"tasks": [] if self.failures else [{"taskArn": "a/b/task1"}], "failures": self.failures}
-        return {"tasks": [self.states.pop(0)]}
+        state = self.states.pop(0)
+        return {"tasks": [state] if state else []}
 
 
 def _run(ecs: Any) -> None:
@@ -40,7 +47,7 @@ def _ended(code: int | None, reason: str = "") -> dict[str, Any]:
 
 def test_a_task_of_the_hubs_definition_makes_the_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_admin, "POLL_SECONDS", 0.01)
-    ecs = Ecs({"lastStatus": "PENDING"}, _ended(0))
+    ecs = Ecs(None, {"lastStatus": "PENDING"}, _ended(0))  # ECS may not know yet what it has just started
     _run(ecs)
     assert ecs.started["taskDefinition"] == "hub:3"
     assert ecs.started["networkConfiguration"] == NETWORK
@@ -56,8 +63,10 @@ def test_a_task_of_the_hubs_definition_makes_the_administrator(monkeypatch: pyte
         (Ecs(_ended(2)), "aws logs tail /flip-stag/hub"),
         (Ecs(_ended(None, "ResourceInitializationError")), "ResourceInitializationError"),
         (Ecs(failures=[{"reason": "RESOURCE:ENI"}]), "RESOURCE:ENI"),
+        (Ecs(services=()), "has no service hub"),
+        (Ecs(services=(SERVICE | {"status": "INACTIVE"},)), "has no service hub"),
     ],
-    ids=["refused by the hub", "never began", "no task"],
+    ids=["refused by the hub", "never began", "no task", "no service", "a removed service"],
 )
 def test_a_task_that_does_not_make_it_is_told_of(ecs: Ecs, told: str) -> None:
     with pytest.raises(HubError, match=told):
