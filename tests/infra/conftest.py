@@ -85,7 +85,7 @@ def hub(tofu_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> H
     hub = HubVerbs(tmp_path_factory.mktemp("hub"), tofu_env)
     first = hub.start("bootstrap", "--yes")
     state = hub.stack("bootstrap") / "local.tfstate"
-    for _ in range(3000):
+    for _ in range(6000):
         if state.exists() and "aws_s3_bucket_logging" in state.read_text():
             break
         assert first.poll() is None, first.communicate()

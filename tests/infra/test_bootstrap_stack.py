@@ -10,6 +10,7 @@ from hub_verbs import EXAMPLES, FLIPCTL, HubVerbs, client
 
 from flipctl.hub.tofu import program
 
+pytestmark = pytest.mark.timeout(1800)  # the first test waits for an apply, beside whatever else the machine does
 EXAMPLE = EXAMPLES / "bootstrap/example.tfvars"
 BUCKET = "flip-stag-state-123456789012"
 

@@ -10,6 +10,7 @@ import pytest
 from hub_verbs import HubVerbs, client, trial_values
 from tofu_plans import applied
 
+pytestmark = pytest.mark.timeout(1800)  # an apply waits minutes for what AWS would be doing
 NEW, OLD = "3" * 64, "1" * 64
 
 
@@ -41,7 +42,7 @@ def stack(hub: HubVerbs, made: Any, tmp_path_factory: pytest.TempPathFactory) ->
     values = trial_values(tmp_path_factory.mktemp("values"), hub.env)
     hub.values["hub"] = values
     first = hub.start("apply", "--yes")
-    for _ in range(1200):
+    for _ in range(2400):
         if client("rds", hub.env).describe_db_instances()["DBInstances"]:
             break
         assert first.poll() is None, first.communicate()
