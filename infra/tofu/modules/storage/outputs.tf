@@ -1,11 +1,13 @@
 output "files_bucket" {
-  description = "Bucket of models' apps and results."
+  description = "Bucket of models' apps and results; what uses this waits until it keeps versions, and encrypts."
   value       = { name = aws_s3_bucket.files.bucket, arn = aws_s3_bucket.files.arn }
+  depends_on  = [aws_s3_bucket_versioning.files, aws_s3_bucket_server_side_encryption_configuration.files]
 }
 
 output "pages_bucket" {
-  description = "Bucket of the web pages, and its address for CloudFront."
+  description = "Bucket of the web pages, and its address for CloudFront; what uses this waits until it keeps versions."
   value       = { name = aws_s3_bucket.pages.bucket, arn = aws_s3_bucket.pages.arn, domain = aws_s3_bucket.pages.bucket_regional_domain_name }
+  depends_on  = [aws_s3_bucket_versioning.pages]
 }
 
 output "logs_bucket" {
