@@ -301,7 +301,9 @@ def test_destroy_asks_for_the_name_and_leaves_nothing(stack: Hub) -> None:
     env = stack.env
     assert client("rds", env).describe_db_instances()["DBInstances"] == []
     assert client("elbv2", env).describe_load_balancers()["LoadBalancers"] == []
-    assert client("ecs", env).list_clusters()["clusterArns"] == []
+    ecs = client("ecs", env)
+    (cluster,) = ecs.describe_clusters(clusters=[stack.outputs["cluster"]["name"]])["clusters"]
+    assert cluster["status"] == "INACTIVE"  # as AWS keeps a removed one for a while
     assert client("efs", env).describe_file_systems()["FileSystems"] == []
     buckets = {bucket["Name"] for bucket in client("s3", env).list_buckets()["Buckets"]}
     assert not {name for name in buckets if name.startswith("flip-stag") and "-state" not in name}
