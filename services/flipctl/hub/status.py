@@ -147,7 +147,7 @@ def _secrets(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
 
 def _alarms(outputs: dict[str, Any], aws: Aws) -> Iterator[Finding]:
     for region in dict.fromkeys((outputs["region"], "us-east-1")):
-        told = aws("cloudwatch", "describe_alarms", region, StateValue="ALARM", AlarmNamePrefix=outputs["name"])
+        told = aws("cloudwatch", "describe_alarms", region, StateValue="ALARM", AlarmNamePrefix=f"{outputs['name']}-")
         for alarm in told.get("MetricAlarms", []):
             what = alarm.get("AlarmDescription", "")
             yield Finding(
