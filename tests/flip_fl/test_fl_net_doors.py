@@ -86,7 +86,7 @@ def test_the_front_takes_fleet_posts_with_a_known_key_only(doors: Any) -> None:
 
 def test_the_front_speaks_tls_only(doors: Any) -> None:
     with pytest.raises(httpx.TransportError):
-        httpx.post(f"http://127.0.0.1:{doors.front_port}/v1/fleet/pull-messages", trust_env=False)
+        httpx.post(f"http://127.0.0.1:{doors.front_port}/v1/fleet/pull-messages", trust_env=False, timeout=60)
 
 
 def test_control_wants_its_key_on_loopback_too(doors: Any) -> None:
@@ -94,7 +94,7 @@ def test_control_wants_its_key_on_loopback_too(doors: Any) -> None:
     option = next(item for item in superlink.cmdline() if item.startswith("--internal-port="))
     context = ssl.create_default_context(cafile=str(doors.root / "fl" / "loopback" / "ca.crt"))
     base = f"https://127.0.0.1:{option.split('=')[1]}"
-    with httpx.Client(base_url=base, verify=context, trust_env=False) as client:
+    with httpx.Client(base_url=base, verify=context, trust_env=False, timeout=60) as client:
         protobuf = {"content-type": "application/x-protobuf"}
         assert client.post("/v1/control/list-runs", headers=protobuf).status_code == 404
         wrong = protobuf | {"x-flip-control-key": "guess"}
@@ -188,4 +188,4 @@ def test_jobs_that_cannot_run_are_refused(
 
 
 def test_health_needs_no_key(doors: Any) -> None:
-    assert httpx.get(f"{doors.api.base_url}/health", trust_env=False).json() == {"status": "ok"}
+    assert httpx.get(f"{doors.api.base_url}/health", trust_env=False, timeout=60).json() == {"status": "ok"}

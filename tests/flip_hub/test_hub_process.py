@@ -144,7 +144,7 @@ def test_the_internal_api_is_not_on_the_public_port(write_env, start_hub, intern
     headers = {"X-Internal-Service-Key": internal_key}
     path = "/api/internal/models/00000000-0000-4000-8000-000000000000/status"
     body = {"status": ModelStatus.PREPARED}
-    with httpx.Client(trust_env=False, headers=headers) as client:
+    with httpx.Client(trust_env=False, timeout=60, headers=headers) as client:
         public = client.put(process.url + path, json=body)
         internal = client.put(process.internal_url + path, json=body)
     assert public.json()["code"] == "not_found"
@@ -193,7 +193,7 @@ def test_tls(write_env, tmp_path, start_hub, pg_url):
     process = start_hub(write_env(database_url=pg_url), *tls)
     port = process.url.rpartition(":")[2]
     context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-    with httpx.Client(verify=context, trust_env=False) as client:
+    with httpx.Client(verify=context, trust_env=False, timeout=60) as client:
         assert client.get(f"https://localhost:{port}/api/health").json() == {"status": "ok"}
     (tmp_path / "key.pem").write_text("no key")
     refused = run(

@@ -95,7 +95,9 @@ def hub(world: Any) -> Iterator[Hub]:
     create = ("python", "-m", "flip_hub", "create-admin", "--email", ADMIN, "--env-file", "/config/service.env")
     container.exec(*create, feed=f"{PASSWORD}\n")
     # The certificate is for the name `hub`, which only containers know.
-    with httpx.Client(base_url=f"https://{container.address}:8000/api", verify=False, trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"https://{container.address}:8000/api", verify=False, trust_env=False, timeout=60
+    ) as client:
         answer = client.post("/auth/sign-in", json={"email": ADMIN, "password": PASSWORD}).raise_for_status()
         client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
         yield Hub(database, container, fl_server, client, certificates)
@@ -220,26 +222,28 @@ def test_data_access_answers_from_the_omop_image(trust: Trust) -> None:
     headers = {"X-Trust-Internal-Service-Key": trust.internal_key}
     answer = httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60).raise_for_status().json()
     assert answer["subjects"]["value"] == 200
-    assert httpx.post(url, json=body, trust_env=False).status_code == 401
+    assert httpx.post(url, json=body, trust_env=False, timeout=60).status_code == 401
 
 
 def test_orthanc_takes_a_study_and_gives_it_by_dicomweb(trust: Trust) -> None:
     path = get_testdata_file("CT_small.dcm")
     assert isinstance(path, str)
     auth = ("svc", ORTHANC["RegisteredUsers"]["svc"])
-    with httpx.Client(base_url=f"http://{trust.orthanc.address}:8042", auth=auth, trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"http://{trust.orthanc.address}:8042", auth=auth, trust_env=False, timeout=60
+    ) as client:
         client.post("/instances", content=Path(path).read_bytes()).raise_for_status()
         studies = client.get("/dicom-web/studies").raise_for_status().json()
         assert len(studies) == 1
-    assert httpx.get(f"http://{trust.orthanc.address}:8042/system", trust_env=False).status_code == 401
+    assert httpx.get(f"http://{trust.orthanc.address}:8042/system", trust_env=False, timeout=60).status_code == 401
 
 
 def test_imaging_carries_its_converter_and_answers_to_its_key_only(trust: Trust) -> None:
     assert "v1.0." in trust.imaging.exec("dcm2niix", "--version", check=False).stdout
     headers = {"X-Trust-Internal-Service-Key": trust.internal_key}
     url = f"http://{trust.imaging.address}:8001/imports/{uuid4()}"
-    assert httpx.get(url, headers=headers, trust_env=False).raise_for_status().json()["studies"] == []
-    assert httpx.get(url, trust_env=False).status_code == 401
+    assert httpx.get(url, headers=headers, trust_env=False, timeout=60).raise_for_status().json()["studies"] == []
+    assert httpx.get(url, trust_env=False, timeout=60).status_code == 401
 
 
 def test_every_container_is_read_only_and_its_user_s_own(hub: Hub, trust: Trust) -> None:

@@ -75,7 +75,7 @@ def start_xnat(root: Path, pacs: Peer, receiver: Peer) -> Xnat:
         document["receivers"].clear()
     stand_in.start()
     xnat = Xnat(stand_in, receiver)
-    with httpx.Client(base_url=stand_in.url, auth=("admin", "admin"), trust_env=False) as client:
+    with httpx.Client(base_url=stand_in.url, auth=("admin", "admin"), trust_env=False, timeout=60) as client:
         client.post(
             "/xapi/siteConfig", json={"initialized": True, "siteUrl": stand_in.url, "requireLogin": True}
         ).raise_for_status()

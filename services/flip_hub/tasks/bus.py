@@ -96,7 +96,11 @@ class TaskBus:
 
     async def _listen(self) -> asyncpg.Connection:
         connection = await self._db.connect()
-        await connection.add_listener(CHANNEL, self._notified)
+        try:
+            await connection.add_listener(CHANNEL, self._notified)
+        except BaseException:  # the hub stops, too
+            connection.terminate()
+            raise
         return connection
 
     async def _keep_listening(self) -> None:

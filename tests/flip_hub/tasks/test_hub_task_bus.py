@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 from sqlalchemy import text
 
 from flip_hub.app import open_hub
@@ -82,6 +83,23 @@ async def test_it_tries_again_while_the_database_is_away(hub, register_trust, mo
         async with asyncio.timeout(10):
             await wake.wait()
     assert tries == 3
+
+
+async def test_a_hub_that_stops_while_it_reconnects_leaves_no_connection(hub, monkeypatch):
+    begun = []
+
+    async def begin(connection, *_):
+        begun.append(connection)
+        await asyncio.Event().wait()
+
+    async with TaskBus.connected(hub.db):
+        monkeypatch.setattr(asyncpg.Connection, "add_listener", begin)
+        async with hub.db.transaction() as session:
+            await session.execute(KILL_LISTENERS)
+        async with asyncio.timeout(10):
+            while len(begun) < 2:  # the hub's own bus is the other
+                await asyncio.sleep(0.01)
+    assert sorted(connection.is_closed() for connection in begun) == [False, True]
 
 
 async def test_on_sqlite_it_works_within_the_process(tmp_path, hub, register_trust):

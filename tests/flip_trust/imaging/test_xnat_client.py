@@ -191,7 +191,7 @@ async def test_xnats_own_accounts_stay_as_they_are(xnat: Any, store: Any, email:
 async def test_it_is_no_browser_to_xnat(xnat: Any, store: Any) -> None:
     await store.remove(PROJECT, "A1")
     session = next(iter(xnat.stand_in.sessions))
-    with httpx.Client(base_url=xnat.stand_in.url, trust_env=False) as client:
+    with httpx.Client(base_url=xnat.stand_in.url, trust_env=False, timeout=60) as client:
         refused = client.post(
             "/xapi/siteConfig", json={}, headers={"User-Agent": "Mozilla/5.0", "Cookie": f"JSESSIONID={session}"}
         )
