@@ -56,12 +56,18 @@ class Api:
         """Signs in with an ID token of the hub's identity provider, which must be the user's with this address."""
         with cls(base_url, ca=ca) as stranger:
             answer = stranger.post("/auth/oidc", {"id_token": id_token})
-        api = cls(base_url, answer["token"], ca)
-        who = api.get("/auth/me")["email"]
-        if who != email.lower():
-            api.close()
-            raise ApiError(f"the ID token is {who}'s, and --email says {email}; name the same user in both")
-        return api
+        return cls(base_url, answer["token"], ca).of(email, "the ID token")
+
+    def of(self, email: str, what: str) -> "Api":
+        """This session, which `what` opened, if it is the user's with this address; else it is closed."""
+        try:
+            who = self.get("/auth/me")["email"]
+            if who != email.lower():
+                raise ApiError(f"{what} is {who}'s, and --email says {email}; name the same user in both")
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def __enter__(self) -> "Api":
         return self

@@ -2,7 +2,7 @@
 
 import typer
 
-from flipctl import airlock, app_check, doctor, images, keys, trust
+from flipctl import airlock, app_check, doctor, images, keys, sign_in, trust
 from flipctl.data import cli as data
 from flipctl.demo import cli as demo
 from flipctl.dev import cli as dev
@@ -26,6 +26,7 @@ app.add_typer(images.app, name="images")
 app.add_typer(airlock.app, name="airlock")
 app.add_typer(dev.app, name="dev")
 app.add_typer(hub.app, name="hub")
+app.command("sign-in", epilog=sign_in.EXAMPLE)(sign_in.sign_in_verb)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("status", epilog=status.EXAMPLE)(status.status)

@@ -7,23 +7,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from flipctl import envfile
-from flipctl.api import Api, ApiError, HubCaFile, hub_tls
+from flipctl.api import Api, HubCaFile
 from flipctl.kit import KitError
 from flipctl.kit.cli import PASSPHRASE_VARIABLE
-from flipctl.kit.issue import Order, check, make, new_file, read_certificates
+from flipctl.kit.issue import Order, make, new_file, read_certificates
 from flipctl.kit.keys import Recipient, recipient, signing_key
 from flipctl.kit.model import Header, hub_variables
 from flipctl.kit.signature import fingerprint
 from flipctl.output import JsonFlag, fail, print_json
+from flipctl.sign_in import HUB_ERRORS, HubUrl, sign_in, told
 
 app = typer.Typer(help="Onboard trusts and rotate their keys.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The trust's name.")]
-HubUrl = Annotated[str, typer.Option(help="The hub's API URL; ends in /api.", envvar="CENTRAL_HUB_API_URL")]
 Email = Annotated[str, typer.Option(help="An administrator's sign-in.")]
 KitFile = Annotated[Path, typer.Option(help="Env file for the kit (mode 0600), to carry to the trust.")]
 To = Annotated[
@@ -40,33 +39,7 @@ HubCa = Annotated[
 ]
 Via = Annotated[str | None, typer.Option(help="Where this machine reaches the hub's API, if not at --hub.")]
 Days = Annotated[int, typer.Option(help="Days until the kit can no longer be opened.", min=1, max=365)]
-HUB_ERRORS = (ApiError, KitError, httpx.HTTPError, httpx.InvalidURL)
-PASSWORD_VARIABLE = "FLIP_PASSWORD"  # noqa: S105 - the name of a variable, not a password
-ID_TOKEN_VARIABLE = "FLIP_ID_TOKEN"  # noqa: S105 - likewise
 MIN_PASSPHRASE_CHARS = 12
-
-
-def sign_in(hub: str, email: str, ca: Path | None, option: str = "--hub") -> Api:
-    """A session at the hub, by the ID token of FLIP_ID_TOKEN, else by a password: that of FLIP_PASSWORD, or asked for.
-
-    Raises:
-        KitError: no address of a hub.
-        ApiError: the hub refused.
-        httpx.HTTPError: it cannot be reached.
-    """
-    check(option, hub.rstrip("/"))
-    hub_tls(ca)  # before anybody is asked for a password
-    if id_token := os.environ.get(ID_TOKEN_VARIABLE):
-        return Api.sign_in_by_token(hub.rstrip("/"), email, id_token, ca)
-    password = os.environ.get(PASSWORD_VARIABLE) or typer.prompt("Password", hide_input=True, err=True)
-    return Api.sign_in(hub.rstrip("/"), email, password, ca)
-
-
-def told(error: Exception, hub: str) -> str:
-    """A failure to talk to the hub, in words, with the remedy."""
-    if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
-        return f"{hub} cannot be reached ({error}); look what is wrong: flipctl doctor --hub {hub}"
-    return str(error)
 
 
 def _trust_id(api: Api, name: str) -> str:

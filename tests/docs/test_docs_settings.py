@@ -18,7 +18,7 @@ from flip_trust.doors import DoorSettings
 from flip_trust.imaging.settings import ImagingSettings
 from flipctl.cli import app
 from flipctl.kit.cli import PASSPHRASE_VARIABLE
-from flipctl.trust import ID_TOKEN_VARIABLE, PASSWORD_VARIABLE
+from flipctl.sign_in import ID_TOKEN_VARIABLE, PASSWORD_VARIABLE, TOKEN_VARIABLE
 
 KIT = {  # what trust-api gets from the kit
     "CENTRAL_HUB_API_URL",
@@ -94,7 +94,7 @@ def test_the_sdk_s_names_stand(settings_page: Any, root: Path) -> None:
 
 
 def test_the_names_flipctl_reads_stand(settings_page: Any) -> None:
-    real = {PASSWORD_VARIABLE, ID_TOKEN_VARIABLE, PASSPHRASE_VARIABLE}
+    real = {TOKEN_VARIABLE, PASSWORD_VARIABLE, ID_TOKEN_VARIABLE, PASSPHRASE_VARIABLE}
     commands = [typer.main.get_command(app)]
     while commands:
         command = commands.pop()

@@ -22,6 +22,7 @@ USER = {"email": "new@example.org", "password": "correct horse battery", "roles"
 # method, path, body: who gets past the door (what happens behind it is tested elsewhere)
 ROUTES = {
     ("GET", "/api/health", None): ANYONE,
+    ("GET", "/api/auth/methods", None): ANYONE,
     ("POST", "/api/auth/sign-in", ""): ANYONE,
     ("POST", "/api/auth/oidc", "token"): ANYONE,
     ("POST", "/api/auth/sign-out", None): SIGNED_IN,
@@ -80,7 +81,7 @@ async def test_every_other_route_of_the_public_api_needs_somebody(public_app, cl
             answer = await client.request(method, path.format(**names))
             if answer.status_code != 401:
                 open_to_all.append((method, path, answer.status_code))
-    known = {"/api/health", "/api/auth/sign-in", "/api/auth/oidc", "/api/trust/tasks/lease"}
+    known = {"/api/health", "/api/auth/methods", "/api/auth/sign-in", "/api/auth/oidc", "/api/trust/tasks/lease"}
     assert [entry for entry in open_to_all if entry[1] not in known] == []
 
 

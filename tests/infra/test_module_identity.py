@@ -5,6 +5,8 @@ from typing import Any
 
 from tofu_plans import resources
 
+from flipctl.browser import CALLBACK
+
 
 def test_sign_in_is_closed_and_has_a_second_factor(example_plan: Callable[[str], dict[str, Any]]) -> None:
     pool = resources(example_plan("identity"))["module.identity.aws_cognito_user_pool.this"]
@@ -17,13 +19,13 @@ def test_sign_in_is_closed_and_has_a_second_factor(example_plan: Callable[[str],
     assert pool["user_pool_tier"] == "PLUS"  # threat protection is Plus's
 
 
-def test_the_client_is_public_and_people_come_back_to_the_hub_alone(
+def test_the_client_is_public_and_people_come_back_to_the_hub_or_their_own_machine(
     example_plan: Callable[[str], dict[str, Any]],
 ) -> None:
     client = resources(example_plan("identity"))["module.identity.aws_cognito_user_pool_client.hub"]
     assert client["generate_secret"] is False
     assert client["allowed_oauth_flows"] == ["code"]
     back = [*client["callback_urls"], *client["logout_urls"]]
-    assert all(url.startswith("https://flip.example.org/") for url in back)
+    assert [url for url in back if not url.startswith("https://flip.example.org/")] == [CALLBACK]
     assert not any("PASSWORD" in flow for flow in client["explicit_auth_flows"])
     assert "email" not in client["write_attributes"]  # who signs in could else become somebody else

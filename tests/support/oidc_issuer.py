@@ -1,12 +1,16 @@
-"""A small OpenID Connect issuer on loopback: discovery document, keys, and tokens as Amazon Cognito writes them."""
+"""A small OpenID Connect issuer on loopback: documents, keys, PKCE, and tokens as Amazon Cognito writes them."""
 
+import base64
+import hashlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
 from joserfc import jwt
@@ -15,6 +19,8 @@ from joserfc.jwk import ECKey, Key, RSAKey
 CLIENT = "client-of-the-hub"
 DISCOVERY = "/pool/.well-known/openid-configuration"
 KEYS = "/pool/keys"
+AUTHORIZE = "/pool/authorize"
+TOKEN = "/pool/token"
 
 
 class OidcIssuer(ThreadingHTTPServer):
@@ -34,6 +40,11 @@ class OidcIssuer(ThreadingHTTPServer):
         """While it is cleared, no answer comes."""
         self.drip_seconds = 0.0
         """Pause before each byte of a body."""
+        self.refusal = ""
+        """The error of RFC 6749 that `AUTHORIZE` answers with, if not empty."""
+        self.claims_changes: dict[str, Any] = {}
+        """What tokens of a sign-in say otherwise."""
+        self._codes: dict[str, dict[str, str]] = {}
 
     @property
     def url(self) -> str:
@@ -73,10 +84,35 @@ class OidcIssuer(ThreadingHTTPServer):
         algorithm = "RS256" if isinstance(key, RSAKey) else "ES256"
         return jwt.encode({"kid": key.kid, "alg": algorithm, **(header or {})}, self.claims(email, **changes), key)
 
+    def authorize(self, asked: dict[str, str]) -> str:
+        """Where the browser goes once somebody has signed in, as whom `login_hint` says: back, with a code."""
+        assert (asked["response_type"], asked["client_id"], asked["code_challenge_method"]) == ("code", CLIENT, "S256")
+        answer = {"error": self.refusal} if self.refusal else {"code": secrets.token_urlsafe(16)}
+        if "code" in answer:
+            self._codes[answer["code"]] = asked
+        return f"{asked['redirect_uri']}?{urlencode({**answer, 'state': asked['state']})}"
+
+    def exchange(self, sent: dict[str, str]) -> dict[str, Any]:
+        """The tokens for a code, once (RFC 6749, 4.1.3) and to whoever asked for it (RFC 7636, 4.6)."""
+        asked = self._codes.pop(sent.get("code", ""), {})
+        digest = hashlib.sha256(sent.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        ours = sent["grant_type"] == "authorization_code" and sent["client_id"] == CLIENT
+        if not ours or challenge != asked.get("code_challenge") or sent["redirect_uri"] != asked["redirect_uri"]:
+            return {"error": "invalid_grant"}
+        claims = {"nonce": asked["nonce"], **self.claims_changes}
+        return {"token_type": "Bearer", "access_token": "-", "id_token": self.token(asked["login_hint"], **claims)}
+
     def answer(self, path: str) -> Any:
         """The document at a path."""
+        root = self.url.removesuffix("/pool")
         usual = {
-            DISCOVERY: {"issuer": self.url, "jwks_uri": self.url.removesuffix("/pool") + KEYS},
+            DISCOVERY: {
+                "issuer": self.url,
+                "jwks_uri": root + KEYS,
+                "authorization_endpoint": root + AUTHORIZE,
+                "token_endpoint": root + TOKEN,
+            },
             KEYS: {"keys": [key.as_dict(private=False) for key in self.keys]},
         }
         return {**usual, **self.documents}[path]
@@ -87,6 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         issuer = self.server
+        parts = urlsplit(self.path)
+        if parts.path == AUTHORIZE:
+            self.send_response(302)
+            self.send_header("Location", issuer.authorize(dict(parse_qsl(parts.query))))
+            self.end_headers()
+            return
         issuer.asked.append(self.path)
         issuer.hold.wait(60)
         document = issuer.answer(self.path)
@@ -104,6 +146,17 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(bytes([byte]))
         except ConnectionError:
             pass  # the hub had enough
+
+    def do_POST(self) -> None:
+        assert self.path == TOKEN
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        answer = self.server.exchange(dict(parse_qsl(sent)))
+        content = json.dumps(answer).encode()
+        self.send_response(400 if "error" in answer else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""

@@ -10,7 +10,15 @@ from flip_hub.auth import CurrentUser
 from flip_hub.db import Session
 from flip_hub.state import HubState
 from flip_hub.users import oidc, service
-from flip_hub.users.schemas import ChangePassword, Me, SignedIn, SignIn, SignInByToken
+from flip_hub.users.schemas import (
+    ChangePassword,
+    IdentityProvider,
+    Me,
+    SignedIn,
+    SignIn,
+    SignInByToken,
+    SignInMethods,
+)
 
 router = APIRouter(prefix="/auth", tags=["sign-in"])
 
@@ -20,6 +28,13 @@ _Token = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
+
+
+@router.get("/methods")
+async def methods(hub: HubState) -> SignInMethods:
+    """How people sign in at this hub."""
+    provider = hub.issuer and IdentityProvider(issuer=hub.issuer.name, client_id=hub.issuer.client_id)
+    return SignInMethods(passwords=hub.settings.hub_local_passwords, oidc=provider)
 
 
 @router.post("/sign-in")

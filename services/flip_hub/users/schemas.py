@@ -41,6 +41,20 @@ class SignInByToken(WireModel):
     id_token: Annotated[SecretStr, Field(min_length=1, max_length=MAX_ID_TOKEN_CHARS)]
 
 
+class IdentityProvider(WireModel):
+    """An OpenID Connect issuer, and the hub's client there, a public one."""
+
+    issuer: str
+    client_id: str
+
+
+class SignInMethods(WireModel):
+    """How people sign in: by a password of the hub's own, by an identity provider, or by either."""
+
+    passwords: bool
+    oidc: IdentityProvider | None
+
+
 class SignedIn(WireModel):
     """Answer to a sign-in: send the token as `Authorization: Bearer`."""
 

@@ -11,7 +11,8 @@ import typer
 from flipctl.api import Api, ApiError, HubCaFile
 from flipctl.images_run import progress
 from flipctl.output import JsonFlag, console, fail, print_json
-from flipctl.trust import HUB_ERRORS, Email, HubUrl, sign_in, told
+from flipctl.sign_in import HUB_ERRORS, HubUrl, sign_in, told
+from flipctl.trust import Email
 
 PATH = "/jobs/quiesce"
 POLL_SECONDS = 2.0

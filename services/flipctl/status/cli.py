@@ -13,12 +13,12 @@ from flipctl.doctor import Finding
 from flipctl.kit import KitError
 from flipctl.kit.folder import installed
 from flipctl.output import JsonFlag, console, fail, print_json, print_table
+from flipctl.sign_in import HUB_ERRORS, sign_in, told
 from flipctl.status import hub as federation
 from flipctl.status.engine import Container, Engine, EngineError
 from flipctl.status.host import check_backup, check_disks, check_kit, check_link, check_published
 from flipctl.status.report import Report, Running, ago
 from flipctl.status.services import UnitsError, check_containers, check_units, read_units, wanted
-from flipctl.trust import HUB_ERRORS, sign_in, told
 
 EXAMPLE = "Example: flipctl status   |   flipctl status --hub https://hub.example.org/api --email admin@example.org"
 HUB_PROJECT = "flip-hub"

@@ -137,6 +137,7 @@ def flipctl(monkeypatch: pytest.MonkeyPatch) -> Flipctl:
     """`flipctl("kit", "inspect", path, input="...")` runs a verb."""
     monkeypatch.setenv("COLUMNS", "240")
     monkeypatch.delenv("FLIP_KIT_PASSPHRASE", raising=False)
+    monkeypatch.delenv("FLIP_TOKEN", raising=False)
 
     def run(*arguments: object, **options: Any) -> Done:
         done = CliRunner().invoke(app, [str(argument) for argument in arguments], **options)

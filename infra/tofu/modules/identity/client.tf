@@ -7,7 +7,7 @@ resource "aws_cognito_user_pool_client" "hub" {
   allowed_oauth_flows                  = ["code"]
   allowed_oauth_scopes                 = ["openid", "email", "profile"]
   supported_identity_providers         = ["COGNITO"]
-  callback_urls                        = ["${local.hub}${var.callback_path}"]
+  callback_urls                        = ["${local.hub}${var.callback_path}", local.command_line]
   logout_urls                          = ["${local.hub}/"]
   explicit_auth_flows                  = ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
   read_attributes                      = ["email", "email_verified", "name"]

@@ -3,6 +3,9 @@ data "aws_partition" "current" {}
 locals {
   name = "${var.project}-${var.environment}"
   hub  = "https://${var.domain}"
+
+  # Where the browser brings the answer of `flipctl sign-in`, on its user's own machine (RFC 8252).
+  command_line = "http://localhost:8765/callback"
 }
 
 resource "aws_cognito_user_pool" "this" {
