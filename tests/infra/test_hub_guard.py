@@ -13,22 +13,21 @@ from flipctl.hub.tofu import Tofu
 
 SCRIPT = """#!/bin/sh
 case "$1" in
-plan) cp plan.json flip.tfplan ;;
+plan) tee flip.tfplan < plan.json ;;
 apply) touch applied ;;
 state) cat state.json ;;
-show) cat plan.json ;;
 esac
 """
 
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """A stack in a folder whose state.json and plan.json are the state and the plan."""
+    """A stack in a folder whose state.json and plan.json are the state and what planning says."""
     program = tmp_path / "program"
     program.write_text(SCRIPT)
     program.chmod(0o755)
     monkeypatch.setenv("FLIP_TOFU", str(program))
-    (tmp_path / "plan.json").write_text("{}")
+    (tmp_path / "plan.json").touch()
     return Stack(Environment("trial", tmp_path), Tofu(tmp_path, lambda line: None))
 
 
@@ -54,13 +53,13 @@ def test_a_destruction_that_was_interrupted_is_gone_on_with(stack: Stack) -> Non
         stack.plan_destruction()
 
 
-@pytest.mark.parametrize("actions", [["delete"], ["delete", "create"], ["create", "delete"]])
-def test_logs_are_lost_only_by_name(stack: Stack, actions: list[str]) -> None:
+@pytest.mark.parametrize("action", ["delete", "replace"])
+def test_logs_are_lost_only_by_name(stack: Stack, action: str) -> None:
     """Without execute_command the record of what was done in shells would go, and nobody was asked."""
     _state(stack, disposable=False)
     shell = "module.compute.aws_cloudwatch_log_group.shell"
-    change = {"address": shell, "type": "aws_cloudwatch_log_group", "change": {"actions": actions}}
-    (stack.tofu.folder / "plan.json").write_text(json.dumps({"resource_changes": [change]}))
+    change = {"resource": {"addr": shell, "resource_type": "aws_cloudwatch_log_group"}, "action": action}
+    (stack.tofu.folder / "plan.json").write_text(json.dumps({"type": "planned_change", "change": change}))
     with pytest.raises(HubError, match="would lose what cannot be made again"):
         stack.plan()
     assert stack.plan(frozenset({shell})).changes
@@ -70,7 +69,7 @@ def test_a_plan_that_another_run_made_meanwhile_is_not_applied(stack: Stack) -> 
     """While one run asks whether to apply, another in the same folder may plan a destruction."""
     _state(stack, disposable=True)
     asked = stack.plan()
-    (stack.tofu.folder / "plan.json").write_text('{"resource_changes": []}')
+    (stack.tofu.folder / "plan.json").write_text('{"type": "version"}')
     other = stack.plan_destruction()
     with pytest.raises(HubError, match="another run has planned in"):
         stack.tofu.apply(asked)
@@ -89,6 +88,28 @@ def test_a_state_that_could_not_be_written_is_put_in_its_place_first(stack: Stac
             planned()
     left.unlink()
     stack.plan()
+
+
+def test_a_look_shows_what_an_apply_would_do_after_an_interrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What holds data and was being made stays, and so does what hangs on it; the state is left as it is."""
+    monkeypatch.setattr("flipctl.hub.stack.HOLDS_DATA", frozenset({"terraform_data"}))
+    folder = tmp_path / "stacks/trial"
+    folder.mkdir(parents=True)
+    (folder / "main.tf").write_text(
+        'resource "terraform_data" "data" {\n  for_each = toset(["a"])\n}\n'
+        'resource "terraform_data" "user" {\n  triggers_replace = terraform_data.data["a"].id\n}\n'
+    )
+    tofu = Tofu(folder, lambda line: None)
+    tofu.init()
+    tofu.apply(tofu.plan())
+    tofu.run("taint", 'terraform_data.data["a"]', color=None)
+    before = tofu.state()
+    assert Stack(Environment("trial", tmp_path), tofu).look().changes == ()
+    assert tofu.state() == before
+    assert [*folder.parent.iterdir()] == [folder]
+    assert tofu.plan().counts == {"replace": 2}
 
 
 def test_what_a_release_before_had_is_in_no_working_copy(tmp_path: Path) -> None:

@@ -83,27 +83,35 @@ def test_a_run_that_is_terminated_writes_its_state(tmp_path: Path, signals: list
     assert not list(tmp_path.glob(".*.lock.info"))
 
 
-def test_a_plan_counts_what_changes_and_keeps_no_sensitive_output() -> None:
-    def change(address: str, kind: str, *actions: str) -> dict[str, object]:
-        return {"address": address, "type": kind, "change": {"actions": list(actions)}}
+def test_a_plan_counts_what_changes() -> None:
+    def change(address: str, kind: str, action: str) -> dict[str, object]:
+        return {
+            "type": "planned_change",
+            "change": {"resource": {"addr": address, "resource_type": kind}, "action": action},
+        }
 
     plan = Plan.of(
-        {
-            "resource_changes": [
-                change("a", "x", "create"),
-                change("b", "x", "no-op"),
-                change("c", "y", "read"),
-                change("d", "x", "delete", "create"),
-                change("e", "y", "create"),
-            ],
-            "planned_values": {
-                "outputs": {"open": {"sensitive": False, "value": 1}, "closed": {"sensitive": True, "value": 2}}
-            },
-        }
+        [
+            {"type": "version"},
+            change("a", "x", "create"),
+            change("b", "x", "move"),
+            change("c", "y", "read"),
+            change("d", "x", "replace"),
+            change("e", "y", "create"),
+            {"type": "resource_drift", "change": change("f", "x", "update")["change"]},
+        ]
     )
     assert plan.changes == (Change("a", "x", "create"), Change("d", "x", "replace"), Change("e", "y", "create"))
     assert plan.counts == {"create": 2, "replace": 1}
-    assert plan.outputs == {"open": 1}
+
+
+def test_a_plan_that_fails_says_why_as_the_program_words_it(tmp_path: Path) -> None:
+    (tmp_path / "main.tf").write_text('resource "terraform_data" "one" {\n  input = var.size\n}\n')
+    with pytest.raises(HubError) as error:
+        Tofu(tmp_path, lambda line: None).plan()
+    told = str(error.value)
+    assert "Error: Reference to undeclared input variable\n  on main.tf line 2\n\n" in told
+    assert '"@level"' not in told
 
 
 def test_files_have_the_one_format(tofu_env: dict[str, str]) -> None:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flipctl.hub import HubError
 from flipctl.hub.environment import Environment
-from flipctl.hub.tofu import HOLDS_DATA, Plan, Tofu
+from flipctl.hub.tofu import HOLDS_DATA, LOCAL, Plan, Tofu
 
-LOCAL = 'terraform {\n  backend "local" {\n    path = "local.tfstate"\n  }\n}\n'
 NO_BUCKET = re.compile(r"NoSuchBucket|S3 bucket .* does not exist")
 
 
@@ -94,15 +94,15 @@ class Bootstrap:
         self._init_on_disk()
         self.tofu.keep_interrupted(HOLDS_DATA)
         plan = self.tofu.plan()
-        self._write_backend(plan)
+        self._write_backend(self.tofu.planned()["planned_values"]["outputs"]["backend"]["value"])
         return plan
 
     def _init_on_disk(self) -> None:
         self._override.write_text(LOCAL)
         self.tofu.init("-reconfigure")
 
-    def _write_backend(self, plan: Plan) -> None:
-        lines = [f"{name} = {json.dumps(value)}\n" for name, value in sorted(plan.outputs["backend"].items())]
+    def _write_backend(self, backend: dict[str, Any]) -> None:
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in sorted(backend.items())]
         partial = self.environment.backend_file.with_suffix(".part")
         partial.write_text("".join(lines))
         os.replace(partial, self.environment.backend_file)

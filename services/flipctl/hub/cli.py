@@ -91,7 +91,7 @@ def plan(
         if stack is StackName.BOOTSTRAP:
             planned = Bootstrap.prepare(place, values, say).plan()
         else:
-            planned = Stack.prepare(place, stack, values, say).tofu.plan()
+            planned = Stack.prepare(place, stack, values, say).look()
     if as_json:
         print_json(_document(environment, planned))
     elif planned.changes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flipctl.hub import HubError
 from flipctl.hub.environment import Environment
-from flipctl.hub.tofu import HOLDS_DATA, Plan, Tofu
+from flipctl.hub.tofu import HOLDS_DATA, Plan, Tofu, interrupted
 
 # What `disposable = true` makes of that which holds data.
 DISPOSABLE: dict[str, dict[str, Any]] = {
@@ -52,6 +52,16 @@ class Stack:
         if not outputs:
             raise HubError(f"nothing is there: run `flipctl hub apply {self.environment.name}` first")
         return outputs
+
+    def look(self) -> Plan:
+        """Plans what `plan` would, and changes nothing, not even what the state says of an interrupted apply."""
+        state = self.tofu.state()
+        if state is None or not interrupted(state, HOLDS_DATA):
+            return self.tofu.plan()
+        for entry in state["resources"]:
+            for instance in entry["instances"] if entry["type"] in HOLDS_DATA else ():
+                instance.pop("status", None)
+        return self.tofu.plan_apart(state)
 
     def plan(self, lose: frozenset[str] = frozenset()) -> Plan:
         """Plans, and refuses a plan that would lose data which is not named in `lose`.

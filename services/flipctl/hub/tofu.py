@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +24,7 @@ HOW_TO_GET = (
 )
 PLAN = "flip.tfplan"
 UNWRITTEN = "errored.tfstate"
+LOCAL = 'terraform {\n  backend "local" {\n    path = "local.tfstate"\n  }\n}\n'
 # What is gone with one of these cannot be made again by applying once more.
 HOLDS_DATA = frozenset(
     {
@@ -69,22 +70,18 @@ class Plan:
     """What would change."""
 
     changes: tuple[Change, ...]
-    outputs: dict[str, Any]
     digest: str = ""
 
     @classmethod
-    def of(cls, document: dict[str, Any], digest: str = "") -> "Plan":
-        """From `show -json` of a plan file; `digest` is that of the file."""
-        changes = []
-        for entry in document.get("resource_changes", []):
-            actions = entry["change"]["actions"]
-            if actions not in (["no-op"], ["read"]):
-                action = "replace" if len(actions) == 2 else actions[0]
-                changes.append(Change(entry["address"], entry["type"], action))
-        values = document.get("planned_values", {}).get("outputs", {})
-        # A sensitive output is for the state alone.
-        known = {name: entry["value"] for name, entry in values.items() if not entry["sensitive"] and "value" in entry}
-        return cls(tuple(changes), known, digest)
+    def of(cls, messages: Iterable[dict[str, Any]], digest: str = "") -> "Plan":
+        """From what `plan -json` says; `digest` is that of the plan's file."""
+        planned = [one["change"] for one in messages if one.get("type") == "planned_change"]
+        changes = [
+            Change(one["resource"]["addr"], one["resource"]["resource_type"], one["action"])
+            for one in planned
+            if one["action"] not in ("noop", "read", "move")
+        ]
+        return cls(tuple(changes), digest)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -117,9 +114,15 @@ class Tofu:
                 f"a run before could not write its state, which says what it made; it is in {left}. "
                 f"Put it where it belongs, then remove that file:\n{push}"
             )
-        self.run("plan", f"-out={PLAN}", *options)
-        document = json.loads(self.run("show", "-json", PLAN, color=None))
-        return Plan.of(document, sha256((self.folder / PLAN).read_bytes()).hexdigest())
+        # What `show` would print of the file, too, after another start of the provider.
+        said = self.run("plan", "-json", f"-out={PLAN}", *options)
+        messages = filter(None, map(_message, said.splitlines()))
+        return Plan.of(messages, sha256((self.folder / PLAN).read_bytes()).hexdigest())
+
+    def planned(self) -> dict[str, Any]:
+        """The whole document of what `plan` planned last."""
+        document: dict[str, Any] = json.loads(self.run("show", "-json", PLAN, color=None))
+        return document
 
     def apply(self, plan: Plan) -> None:
         """Carries out this plan, and nothing else.
@@ -147,12 +150,22 @@ class Tofu:
 
         What was not set on them yet, the next plan sets.
         """
-        for entry in (self.state() or {"resources": []})["resources"]:
-            for instance in entry["instances"]:
-                if instance.get("status") == "tainted" and entry["type"] in kinds:
-                    module = f"{entry['module']}." if "module" in entry else ""
-                    key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
-                    self.run("untaint", f"{module}{entry['type']}.{entry['name']}{key}")
+        for address in interrupted(self.state(), kinds):
+            self.run("untaint", address)
+
+    def plan_apart(self, state: dict[str, Any]) -> Plan:
+        """Plans over this state instead of the backend's, in a copy of the folder that does not stay."""
+        apart = self.folder.with_name(f"{self.folder.name}-apart")  # modules are found relative to it
+        shutil.rmtree(apart, ignore_errors=True)
+        try:
+            shutil.copytree(self.folder, apart, symlinks=True, ignore=shutil.ignore_patterns("*.tfstate*", PLAN))
+            (apart / "backend_override.tf").write_text(LOCAL)
+            (apart / "local.tfstate").write_text(json.dumps(state))
+            copy = Tofu(apart, self.say)
+            copy.init("-reconfigure")
+            return copy.plan()
+        finally:
+            shutil.rmtree(apart, ignore_errors=True)
 
     def run(self, *arguments: str, color: str | None = "-no-color") -> str:
         """Runs one command and returns its standard output.
@@ -188,7 +201,7 @@ class Tofu:
                     for line in process.stdout:
                         lines.append(line.decode())
                         if verb in ("init", "plan", "apply") and line.strip():
-                            self.say(line.decode().strip())
+                            self.say(_said(line.decode()))
                 except BaseException:
                     # It heard Ctrl-C, too: it ends what it is doing and writes the state. Ending before it, or reading
                     # no more of what it says, would kill it, and lose that.
@@ -199,7 +212,8 @@ class Tofu:
                 finally:
                     reader.join()
         if process.returncode:
-            raise HubError(self._reason(verb, errors[0].decode()))
+            told = [text for line in lines if (text := _diagnosis(_message(line)))]
+            raise HubError(self._reason(verb, "\n\n".join([*told, errors[0].decode()])))
         return "".join(lines)
 
     def _reason(self, verb: str, text: str) -> str:
@@ -211,6 +225,41 @@ class Tofu:
                 f"{Path(program()).name} -chdir={self.folder} force-unlock {found[1]}"
             )
         return f"{Path(program()).name} {verb} failed:\n{text}"
+
+
+def interrupted(state: dict[str, Any] | None, kinds: Collection[str]) -> list[str]:
+    """Addresses of what is tainted in a state, of these kinds: an interrupted apply made it."""
+    found = []
+    for entry in (state or {"resources": []})["resources"]:
+        for instance in entry["instances"]:
+            if instance.get("status") == "tainted" and entry["type"] in kinds:
+                module = f"{entry['module']}." if "module" in entry else ""
+                key = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+                found.append(f"{module}{entry['type']}.{entry['name']}{key}")
+    return found
+
+
+def _message(line: str) -> dict[str, Any] | None:
+    """A line of what a command says with -json; None of any other."""
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _said(line: str) -> str:
+    return str((_message(line) or {}).get("@message", line)).strip()
+
+
+def _diagnosis(message: dict[str, Any] | None) -> str:
+    """An error as the program words it where it is not asked for JSON."""
+    found = (message or {}).get("diagnostic")
+    if not found or found["severity"] != "error":
+        return ""
+    place = found.get("range")
+    where = f"\n  on {place['filename']} line {place['start']['line']}" if place else ""
+    return f"Error: {found['summary']}{where}\n\n{found['detail']}"
 
 
 @contextmanager
