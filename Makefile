@@ -5,7 +5,7 @@ DOCKER = $(PYTHON) ansible/molecule/with_docker.py
 # Tests start hundreds of Python processes; where the environment forbids byte code, each would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint types lint-playbooks unit infra coverage image-tests hosts federation offline format lock openapi clean \
+.PHONY: help demo test setup lint types lint-playbooks lint-infra unit infra coverage image-tests hosts federation offline format lock openapi clean \
 	build up down restart ci up-no-trust central-hub up-trusts up-local-trust restart-no-trust create-networks debug debug-off \
 	debug-all debug-off-all generate-trust-api-keys generate-internal-service-key unit_test tests hub-bootstrap hub-plan-local hub-apply-local
 
@@ -17,7 +17,7 @@ demo: ## a hub and two trusts on this machine train on real images (KEEP=1 leave
 
 test: ## set up, then run every check and test (hosts need Docker and root)
 	@rm -f .flip/skipped
-	@$(MAKE) --no-print-directory -j2 setup lint-playbooks
+	@$(MAKE) --no-print-directory -j2 setup lint-playbooks lint-infra
 	@$(MAKE) --no-print-directory -j2 lint types
 	@$(MAKE) --no-print-directory -j3 hosts unit infra WITHOUT_DOCKER=--or-skip
 	@[ ! -e .flip/skipped ] || cat .flip/skipped
@@ -30,6 +30,9 @@ lint: ## style and common mistakes
 
 lint-playbooks: ## the roles, playbooks and inventories
 	@$(PYTHON) ansible/molecule/run.py --only-lint
+
+lint-infra: ## what is open, unencrypted or unlogged in the stacks on AWS
+	@$(PYTHON) infra/checkov/run.py
 
 types: ## strict types
 	$(V)/mypy services benchmarks ansible/federation
@@ -67,7 +70,7 @@ openapi: ## write docs/openapi.json from the code
 
 clean: ## remove the federation of `make up`, the virtual environment, caches and demo data
 	$(if $(wildcard .flip/dev/hub),$(V)/flipctl dev down --data)
-	rm -rf .venv .venv-hosts .flip .mypy_cache .pytest_cache .ruff_cache .hypothesis build htmlcov services/*.egg-info services/flip/src/*.egg-info
+	rm -rf .venv .venv-hosts .venv-checkov .flip .mypy_cache .pytest_cache .ruff_cache .hypothesis build htmlcov services/*.egg-info services/flip/src/*.egg-info
 
 # A federation of containers on this machine's Docker (docs/contributor.md). All verbs can be repeated.
 build: setup ## build all images (BUILD_ARGS='--base ...')
