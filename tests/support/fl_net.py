@@ -34,11 +34,14 @@ def wait_until(what: str, condition: Callable[[], Any], timeout: float = PATIENC
     """Waits for a condition and returns what it gave."""
     deadline = time.monotonic() + timeout
     while True:
+        asked = time.monotonic()
         found = condition()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.1)
+        now = time.monotonic()
+        assert now < deadline, f"not within {timeout} s: {what}"
+        # A look at all processes takes time, of which those that are waited for want most.
+        time.sleep(max(0.1, 5 * (now - asked)))
 
 
 class Here:
