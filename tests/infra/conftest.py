@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from aws_for_hub import environment, stand_in
-from hub_verbs import HubVerbs
+from hub_verbs import Hub, HubVerbs, client, trial_values
+from tofu_plans import applied
 
 from flipctl.hub import HubError
 from flipctl.hub.tofu import program
@@ -98,3 +99,41 @@ def hub(tofu_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> H
 def made(hub: HubVerbs) -> Any:
     """What the second run of the bootstrap says."""
     return hub("bootstrap", "--yes")
+
+
+@pytest.fixture(scope="session")
+def stack(hub: HubVerbs, made: Any, tmp_path_factory: pytest.TempPathFactory) -> Hub:
+    """Applied by two runs: Ctrl-C ended the first while the database was being made."""
+    values = trial_values(tmp_path_factory.mktemp("values"), hub.env)
+    hub.values["hub"] = values
+    first = hub.start("apply", "--yes")
+    for _ in range(2400):
+        if client("rds", hub.env).describe_db_instances()["DBInstances"]:
+            break
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.25)
+    time.sleep(20)  # what is made beside it has been, or waits for it
+    hub.interrupt(first)
+    found = Hub(hub, values.read_text())
+    found.applied = hub("apply", "--yes")
+    return found
+
+
+@pytest.fixture
+def unchanged(stack: Hub) -> Iterator[Hub]:
+    """The hub; the values are as before afterwards."""
+    yield stack
+    stack.with_values()
+
+
+@pytest.fixture(scope="session")
+def shown(stack: Hub) -> dict[str, Any]:
+    """What was made, as `show -json` says it, with all values known."""
+    document: dict[str, Any] = json.loads(stack.verbs.tofu("hub", "show", "-json").stdout)
+    return document
+
+
+@pytest.fixture(scope="session")
+def state(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same, by address."""
+    return applied(shown)

@@ -1,64 +1,14 @@
 """The hub's stack against AWS's stand-in: from an interrupted apply through upgrades and drift to its end."""
 
 import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_verbs import HubVerbs, client, trial_values
-from tofu_plans import applied
+from hub_verbs import Hub, client
 
 pytestmark = pytest.mark.timeout(1800)  # an apply waits minutes for what AWS would be doing
 NEW, OLD = "3" * 64, "1" * 64
-
-
-class Hub:
-    """A hub on the stand-in: its verbs, its values as text, and what the apply said."""
-
-    def __init__(self, verbs: HubVerbs, text: str) -> None:
-        self.verbs, self.env, self.text = verbs, verbs.env, text
-        self.applied: dict[str, Any] = {}
-
-    def with_values(self, *changes: tuple[str, str]) -> None:
-        """Writes the values with these texts replaced."""
-        text = self.text
-        for old, new in changes:
-            assert old in text, old
-            text = text.replace(old, new)
-        self.verbs.values["hub"].write_text(text)
-
-    @property
-    def outputs(self) -> dict[str, Any]:
-        """Outputs of the stack."""
-        outputs: dict[str, Any] = self.applied["outputs"]
-        return outputs
-
-
-@pytest.fixture(scope="module")
-def stack(hub: HubVerbs, made: Any, tmp_path_factory: pytest.TempPathFactory) -> Hub:
-    """Applied by two runs: Ctrl-C ended the first while the database was being made."""
-    values = trial_values(tmp_path_factory.mktemp("values"), hub.env)
-    hub.values["hub"] = values
-    first = hub.start("apply", "--yes")
-    for _ in range(2400):
-        if client("rds", hub.env).describe_db_instances()["DBInstances"]:
-            break
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.25)
-    time.sleep(20)  # what is made beside it has been, or waits for it
-    hub.interrupt(first)
-    found = Hub(hub, values.read_text())
-    found.applied = hub("apply", "--yes")
-    return found
-
-
-@pytest.fixture
-def unchanged(stack: Hub) -> Iterator[Hub]:
-    """The hub; the values are as before afterwards."""
-    yield stack
-    stack.with_values()
 
 
 def test_an_interrupted_apply_is_gone_on_with(stack: Hub) -> None:
@@ -72,12 +22,6 @@ def test_an_interrupted_apply_is_gone_on_with(stack: Hub) -> None:
 
 def test_a_second_plan_is_empty(stack: Hub) -> None:
     assert stack.verbs("plan")["changes"] == []
-
-
-@pytest.fixture(scope="module")
-def state(stack: Hub) -> dict[str, dict[str, Any]]:
-    """What was made, with all values known."""
-    return applied(json.loads(stack.verbs.tofu("hub", "show", "-json").stdout))
 
 
 def of(state: dict[str, dict[str, Any]], kind: str) -> list[dict[str, Any]]:

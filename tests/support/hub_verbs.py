@@ -75,6 +75,28 @@ class HubVerbs:
         )
 
 
+class Hub:
+    """A hub on the stand-in: its verbs, its values as text, and what the apply said."""
+
+    def __init__(self, verbs: HubVerbs, text: str) -> None:
+        self.verbs, self.env, self.text = verbs, verbs.env, text
+        self.applied: dict[str, Any] = {}
+
+    def with_values(self, *changes: tuple[str, str]) -> None:
+        """Writes the values with these texts replaced."""
+        text = self.text
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        self.verbs.values["hub"].write_text(text)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Outputs of the stack."""
+        outputs: dict[str, Any] = self.applied["outputs"]
+        return outputs
+
+
 def client(service: str, env: dict[str, str], region: str = "eu-west-2") -> Any:
     """A client of the stand-in."""
     return boto3.client(
@@ -101,3 +123,12 @@ def trial_values(folder: Path, env: dict[str, str]) -> Path:
     values = folder / "hub.tfvars"
     values.write_text(text.replace('"eu-west-2-bundle.pem"', json.dumps(str(authority))) + "\ndisposable = true\n")
     return values
+
+
+# What the example's values become for a hub that is to stay up; docs/hub-aws-deploy.md says it in words.
+PROD = (
+    ('nat   = "one"', 'nat   = "per_zone"'),
+    ("db.t4g.medium", "db.m7g.large"),
+    ("multi_az       = false", "multi_az       = true"),
+    ("hub = { min = 1, max = 2 }", ""),
+)

@@ -1,5 +1,6 @@
 """`flipctl hub`: the verbs."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from flip_fl.certs import write_private
 from flipctl.hub import HubError, admin
 from flipctl.hub.aws import Aws
 from flipctl.hub.bootstrap import Bootstrap
+from flipctl.hub.costs import Prices, by_part, price
 from flipctl.hub.environment import Environment
 from flipctl.hub.quiesce import quiesce
 from flipctl.hub.secrets import Rotation, Secrets
@@ -98,6 +100,42 @@ def plan(
         _show(environment, planned)
     else:
         console.print(f"nothing would change: {environment} is as its values say", soft_wrap=True)
+
+
+@app.command(epilog="Example: flipctl hub costs stag --usage fl_out_gb=1000")
+def costs(
+    environment: EnvironmentName,
+    usage: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Of what is assumed of its use; repeat for several.")
+    ] = None,
+    planned: Annotated[
+        Path | None,
+        typer.Option("--plan", exists=True, dir_okay=False, help="A plan by `tofu show -json`, instead of planning."),
+    ] = None,
+    values: Values = None,
+    folder: Folder = FOLDER,
+    as_json: JsonFlag = False,
+) -> None:
+    """Estimate what an environment's hub costs a month, by its values; changes nothing."""
+    with _errors(), progress(f"costs of {environment}") as say:
+        place, prices = Environment.named(environment, folder), Prices.read().with_usage(usage or [])
+        if planned:
+            document = json.loads(planned.read_text())
+        else:
+            tofu = Stack.prepare(place, StackName.HUB, values, say).tofu
+            tofu.plan()
+            document = tofu.planned()
+        found = price(document, prices)
+    total = round(sum(cost.usd for cost in found), 2)
+    if as_json:
+        about = {"region": prices.region, "as_of": prices.as_of, "usage": prices.usage}
+        print_json({"usd_a_month": total, "prices": about, "costs": [asdict(cost) for cost in found]})
+        return
+    rows = [{"part": part, "for": what, "USD a month": f"{usd:.2f}"} for (part, what), usd in by_part(found).items()]
+    print_table(f"{environment}: about {total:.0f} USD a month", rows)
+    console.print(f"prices of {prices.region}, {prices.as_of}, without tax; {prices.elsewhere}", soft_wrap=True)
+    assumed = ", ".join(f"{name}={number:g}" for name, number in prices.usage.items())
+    console.print(f"assumed, and to be said with --usage: {assumed}", soft_wrap=True)
 
 
 @app.command(epilog="Example: flipctl hub apply stag")
