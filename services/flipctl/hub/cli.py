@@ -15,6 +15,7 @@ from flipctl.hub import HubError, admin
 from flipctl.hub.aws import Aws
 from flipctl.hub.bootstrap import Bootstrap
 from flipctl.hub.costs import Prices, by_part, price
+from flipctl.hub.drawing import draw
 from flipctl.hub.environment import Environment
 from flipctl.hub.quiesce import quiesce
 from flipctl.hub.secrets import Rotation, Secrets
@@ -136,6 +137,21 @@ def costs(
     console.print(f"prices of {prices.region}, {prices.as_of}, without tax; {prices.elsewhere}", soft_wrap=True)
     assumed = ", ".join(f"{name}={number:g}" for name, number in prices.usage.items())
     console.print(f"assumed, and to be said with --usage: {assumed}", soft_wrap=True)
+
+
+@app.command(epilog="Example: flipctl hub drawing stag")
+def drawing(
+    environment: EnvironmentName, values: Values = None, folder: Folder = FOLDER, as_json: JsonFlag = False
+) -> None:
+    """Draw an environment's hub as it was applied, in Mermaid: modules, what is in them, and who reaches whom."""
+    with _errors(), progress(f"drawing {environment}") as say:
+        stack = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say)
+        stack.outputs()
+        text = draw(stack.tofu.shown())
+    if as_json:
+        print_json({"mermaid": text})
+    else:
+        console.print(text, soft_wrap=True, markup=False, end="")
 
 
 @app.command(epilog="Example: flipctl hub apply stag")

@@ -124,6 +124,11 @@ class Tofu:
         document: dict[str, Any] = json.loads(self.run("show", "-json", PLAN, color=None))
         return document
 
+    def shown(self) -> dict[str, Any]:
+        """Values of all that the state has."""
+        values: dict[str, Any] = json.loads(self.run("show", "-json", color=None))["values"]
+        return values
+
     def apply(self, plan: Plan) -> None:
         """Carries out this plan, and nothing else.
 
