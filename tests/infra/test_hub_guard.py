@@ -119,7 +119,13 @@ def test_what_a_release_before_had_is_in_no_working_copy(tmp_path: Path) -> None
     values.touch()
     copy = place.working_copy("hub", values)
     kept = [copy / ".terraform/terraform.tfstate", copy / ".terraform.lock.hcl", copy / "errored.tfstate"]
-    old = [copy / "old.tf", copy / "pages/old.html", copy / "pages/deep/old.html", copy / "../../modules/old/old.json"]
+    old = [
+        copy / "old.tf",
+        copy / "old.tofu",
+        copy / "pages/old.html",
+        copy / "pages/deep/old.html",
+        copy / "../../modules/old/old.json",
+    ]
     for path in (*kept, *old):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -53,7 +53,7 @@ class Environment:
         for path in [copy / "modules", *(copy / "stacks" / stack).glob("*")]:
             if path.is_dir() and path.name != ".terraform":
                 shutil.rmtree(path)
-            elif path.suffix == ".tf":
+            elif path.suffix in (".tf", ".tofu"):
                 path.unlink()
         for part in ("modules", f"stacks/{stack}"):
             shutil.copytree(
