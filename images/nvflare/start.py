@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Becomes NVIDIA FLARE's dashboard, or its server.
 
-    flip-nvflare dashboard    # over /data, with /config/service.env; properties.json beside it is what kits are made with
-    flip-nvflare server       # the startup kit's, which is mounted as /workspace/startup and /workspace/local
+flip-nvflare dashboard    # over /data, with /config/service.env; kits are made with properties.json beside it
+flip-nvflare server       # the startup kit's, which is mounted as /workspace/startup and /workspace/local
 """
 
 import os

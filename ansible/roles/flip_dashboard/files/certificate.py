@@ -5,7 +5,8 @@
     flip-dashboard-certificate deploy            # give the server what there is, and see that it is what it serves
 
 Exit status 0 only when the server shows the newest certificate in a TLS handshake that a client of the name would
-accept. Each run begins with what is there, so one that was interrupted, or whose reload failed, is finished by the next.
+accept. Each run begins with what is there, so one that was interrupted, or whose reload failed, is finished by the
+next.
 """
 
 import argparse
@@ -18,10 +19,11 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from probe import SYSTEM_CA, ProbeError, leaf, shown, trust  # noqa: E402 - it lies beside this program
+from probe import SYSTEM_CA, ProbeError, leaf, shown, trust  # it lies beside this program
 
 SETTINGS = Path("/etc/flip/dashboard.json")
 LINEAGE = "dashboard"
+ASKED = "flip-asked.json"
 SERVED_SECONDS = 30
 
 
@@ -41,29 +43,36 @@ def run(command, **more):
         raise CertificateError(f"{command[0]} ended with status {done.returncode}; what it says stands above")
 
 
-def certbot(settings, force, own):
-    """The command that obtains or renews, if due."""
+def certbot(settings, force):
+    """The command that obtains what the settings ask for, or renews what was obtained for them.
+
+    Of a certificate that is not due, `certbot renew` asks the authority nothing, so that its bad days are not ours.
+    """
     folder = settings["acme_folder"]
+    common = ["--non-interactive", "--config-dir", folder, "--cert-name", LINEAGE]
+    if asked(settings) == obtained(settings):
+        return ["certbot", "renew", "--no-random-sleep-on-renew", *common, *(["--force-renewal"] if force else [])]
     command = [
-        "certbot", "certonly", "--non-interactive", "--agree-tos", "--email", settings["email"], "--no-eff-email",
-        "--server", settings["directory"], "--config-dir", folder, "--cert-name", LINEAGE,
-        "--domain", settings["domain"], "--renew-with-new-domains", "--key-type", "ecdsa",
-        "--deploy-hook", f"{own} deploy --within-renew",
+        "certbot", "certonly", *common, "--agree-tos", "--email", settings["email"], "--no-eff-email",
+        "--server", settings["directory"], "--domain", settings["domain"], "--renew-with-new-domains",
+        "--key-type", "ecdsa", "--force-renewal", "--deploy-hook", f"{settings['program']} deploy --within-renew",
     ]  # fmt: skip
     if settings["challenge"] == "dns-01-route53":
-        command += ["--dns-route53"]
-    else:
-        command += ["--webroot", "--webroot-path", settings["challenges"]]
-    return [*command, "--force-renewal" if force or moved(settings) else "--keep-until-expiring"]
+        return [*command, "--dns-route53"]
+    return [*command, "--webroot", "--webroot-path", settings["challenges"]]
 
 
-def moved(settings):
-    """Whether the certificate there is came from another authority than the one wanted now."""
+def asked(settings):
+    """What a certificate is asked for with."""
+    return {name: settings[name] for name in ("domain", "directory", "challenge", "email")}
+
+
+def obtained(settings):
+    """What the certificate there is was asked for with; None where there is none."""
     try:
-        lines = Path(settings["acme_folder"], "renewal", f"{LINEAGE}.conf").read_text(encoding="utf-8").splitlines()
+        return json.loads(Path(settings["acme_folder"], ASKED).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return False
-    return f"server = {settings['directory']}" not in lines
+        return None
 
 
 def surroundings(settings, bundle):
@@ -87,18 +96,17 @@ def deploy(settings):
     newest = leaf(live / "fullchain.pem")
     if newest is None:
         raise CertificateError(f"{live} holds no certificate: none was obtained yet")
-    for source, target in ((live / "privkey.pem", key), (live / "fullchain.pem", certificate)):
-        content = source.read_bytes()
-        if target.exists() and target.read_bytes() == content:
-            continue
-        new = target.with_name(f"{target.name}.new")
-        new.touch(mode=0o640)
-        new.write_bytes(content)
-        new.replace(target)
-    if served(settings) == newest:
+    before = {file: file.read_bytes() if file.exists() else None for file in (key, certificate)}
+    wanted = {key: (live / "privkey.pem").read_bytes(), certificate: (live / "fullchain.pem").read_bytes()}
+    if before == wanted and served(settings) == newest:
         print(f"{settings['domain']} is served with the newest certificate")
         return
-    run(["nginx", "-q", "-t"])
+    put(wanted)
+    try:
+        run(["nginx", "-q", "-t"])
+    except CertificateError:
+        put(before)  # with it the server comes up again, whatever else is wrong
+        raise
     run(["systemctl", "reload", "nginx.service"])
     end, last = time.monotonic() + SERVED_SECONDS, None
     while time.monotonic() < end:
@@ -109,6 +117,17 @@ def deploy(settings):
         time.sleep(0.2)
     what = "shows another one" if isinstance(last, bytes) else str(last)
     raise CertificateError(f"the new certificate does not reach the server: after a reload it {what}")
+
+
+def put(files):
+    """Writes each file, or nothing where it was not there; root and its group may read it."""
+    for file, content in files.items():
+        if content is None or (file.exists() and file.read_bytes() == content):
+            continue
+        new = file.with_name(f"{file.name}.new")
+        new.touch(mode=0o640)
+        new.write_bytes(content)
+        new.replace(file)
 
 
 def served(settings):
@@ -136,8 +155,8 @@ def main(arguments):
             if not getattr(wanted, "within_renew", False):  # certbot calls it while renew holds the lock
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if wanted.verb == "renew":
-                own = settings["program"]
-                run(certbot(settings, wanted.force, own), env=surroundings(settings, work / "ca.pem"))
+                run(certbot(settings, wanted.force), env=surroundings(settings, work / "ca.pem"))
+                Path(settings["acme_folder"], ASKED).write_text(json.dumps(asked(settings)), encoding="utf-8")
             deploy(settings)
     except (CertificateError, ProbeError) as error:
         print(f"flip-dashboard-certificate: {error}", file=sys.stderr)

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from probe import DAY, SYSTEM_CA, TIMEOUT_SECONDS, ProbeError, shown, trust  # noqa: E402 - it lies beside this program
+from probe import DAY, SYSTEM_CA, TIMEOUT_SECONDS, ProbeError, shown, trust  # it lies beside this program
 
 SETTINGS = Path("/etc/flip/dashboard.json")
 PAGE = "/nvflare-dashboard/api/v1/project"

@@ -30,11 +30,14 @@ def shown(port, name, context, host="127.0.0.1"):
         ProbeError: nothing listens there, or what is shown is not good for the name.
     """
     try:
-        with socket.create_connection((host, port), TIMEOUT_SECONDS) as plain:
-            with context.wrap_socket(plain, server_hostname=name) as tls:
-                return tls.getpeercert(binary_form=True), _left(tls.getpeercert())
+        with (
+            socket.create_connection((host, port), TIMEOUT_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=name) as tls,
+        ):
+            return tls.getpeercert(binary_form=True), _left(tls.getpeercert())
     except ssl.SSLCertVerificationError as error:
-        raise ProbeError(f"port {port} shows a certificate that is not good for {name}: {error.verify_message}") from None
+        why = error.verify_message
+        raise ProbeError(f"port {port} shows a certificate that is not good for {name}: {why}") from None
     except OSError as error:  # ssl.SSLError among them
         raise ProbeError(f"port {port} does not answer TLS as {name}: {error}") from None
 

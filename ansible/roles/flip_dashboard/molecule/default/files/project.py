@@ -1,6 +1,6 @@
 """What a project admin does in the dashboard: signs in, makes the project, and fetches the FL server's kit.
 
-    python3 project.py FOLDER   # where the kit is opened
+python3 project.py FOLDER   # where the kit is opened
 """
 
 import io
@@ -18,8 +18,8 @@ TRUSTED = ssl.create_default_context(cafile="/srv/acme-ca.pem")
 def ask(path, body, token="", method="POST"):
     """The dashboard's answer."""
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    request = urllib.request.Request(f"{BASE}/{path}", json.dumps(body).encode(), headers, method=method)  # noqa: S310
-    with urllib.request.urlopen(request, context=TRUSTED, timeout=30) as answer:  # noqa: S310
+    request = urllib.request.Request(f"{BASE}/{path}", json.dumps(body).encode(), headers, method=method)
+    with urllib.request.urlopen(request, context=TRUSTED, timeout=30) as answer:
         return answer.read()
 
 
