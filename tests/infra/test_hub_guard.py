@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from flipctl.cli import app
 from flipctl.hub import HubError
 from flipctl.hub.environment import Environment
 from flipctl.hub.stack import Stack
@@ -20,13 +22,17 @@ esac
 """
 
 
-@pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """A stack in a folder whose state.json and plan.json are the state and what planning says."""
-    program = tmp_path / "program"
+def _program(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = folder / "program"
     program.write_text(SCRIPT)
     program.chmod(0o755)
     monkeypatch.setenv("FLIP_TOFU", str(program))
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A stack in a folder whose state.json and plan.json are the state and what planning says."""
+    _program(tmp_path, monkeypatch)
     (tmp_path / "plan.json").touch()
     return Stack(Environment("trial", tmp_path), Tofu(tmp_path, lambda line: None))
 
@@ -63,6 +69,30 @@ def test_logs_are_lost_only_by_name(stack: Stack, action: str) -> None:
     with pytest.raises(HubError, match="would lose what cannot be made again"):
         stack.plan()
     assert stack.plan(frozenset({shell})).changes
+    with pytest.raises(HubError, match="--lose other: the plan would not lose this"):
+        stack.plan(frozenset({shell, "other"}))
+
+
+@pytest.mark.parametrize(("typed", "gone"), [("prod", False), ("trial", True)])
+def test_a_destruction_asks_for_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, gone: bool
+) -> None:
+    sources = tmp_path / "sources"
+    (sources / "modules").mkdir(parents=True)
+    folder = sources / "stacks/hub"
+    folder.mkdir(parents=True)
+    _program(tmp_path, monkeypatch)
+    monkeypatch.setattr("flipctl.hub.environment.SOURCES", sources)
+    (tmp_path / "work/trial").mkdir(parents=True)
+    (tmp_path / "work/trial/backend.tfbackend").touch()
+    (folder / "trial.tfvars").touch()
+    (folder / "plan.json").touch()
+    bucket = {"mode": "managed", "type": "aws_s3_bucket", "name": "b", "instances": []}
+    (folder / "state.json").write_text(json.dumps({"outputs": {"disposable": {"value": True}}, "resources": [bucket]}))
+    done = CliRunner().invoke(app, ["hub", "destroy", "trial", "--folder", str(tmp_path / "work")], input=f"{typed}\n")
+    assert (done.exit_code == 0) is gone
+    assert ("nothing was destroyed" in done.output) is not gone
+    assert (tmp_path / "work/trial/tofu/stacks/hub/applied").exists() is gone
 
 
 def test_a_plan_that_another_run_made_meanwhile_is_not_applied(stack: Stack) -> None:

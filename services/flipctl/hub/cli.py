@@ -124,7 +124,7 @@ def costs(
             document = json.loads(planned.read_text())
         else:
             tofu = Stack.prepare(place, StackName.HUB, values, say).tofu
-            tofu.plan()
+            tofu.plan("-refresh=false")  # what somebody changed by hand is not asked for
             document = tofu.planned()
         found = price(document, prices)
     total = round(sum(cost.usd for cost in found), 2)
