@@ -11,7 +11,9 @@ from tofu_plans import resources
 
 MODULES = Path(__file__).resolve().parents[2] / "infra/tofu/modules"
 NAMES = sorted(path.name for path in MODULES.iterdir())
-OF_THE_ACCOUNT = {"ecr:GetAuthorizationToken"}  # AWS knows no resource for these
+OF_THE_ACCOUNT = {"ecr:GetAuthorizationToken", "ssm:UpdateInstanceInformation"} | {
+    f"ssmmessages:{verb}{channel}Channel" for verb in ("Create", "Open") for channel in ("Control", "Data")
+}  # AWS knows no resource for these
 RECORD = "FLIP_RECORD=1 .venv/bin/pytest tests/infra/test_module_examples.py"
 
 

@@ -8,7 +8,7 @@ DATABASE = {"database": "arn:aws:rds:eu-west-2:123456789012:db:flip-stag-hub"}
 
 GOOD: dict[str, Any] = {name: PLACE[name] for name in ("project", "environment")} | {
     "key_arn": "arn:aws:kms:eu-west-2:123456789012:key/1234-abcd",
-    "resource_arns": DATABASE,
+    "resource_arns": DATABASE | {"volume": "arn:aws:ec2:eu-west-2:123456789012:volume/vol-0123456789abcdef0"},
     "schedule": "cron(30 */6 ? JAN-JUN,12 MON-FRI *)",
 }
 BAD: list[tuple[str, Any]] = [

@@ -32,7 +32,7 @@ variable "key_arn" {
 }
 
 variable "resource_arns" {
-  description = "By a name of yours, ARNs of what is backed up: RDS databases, EFS file systems, S3 buckets that keep versions."
+  description = "By a name of yours, ARNs of what is backed up: RDS databases, EFS file systems, EBS volumes, S3 buckets that keep versions."
   type        = map(string)
   nullable    = false
 
@@ -44,9 +44,10 @@ variable "resource_arns" {
     condition = alltrue([for arn in values(var.resource_arns) : can(regex(join("|", [
       "^arn:aws[a-z-]*:rds:[a-z0-9-]+:[0-9]{12}:db:[a-z0-9-]+$",
       "^arn:aws[a-z-]*:elasticfilesystem:[a-z0-9-]+:[0-9]{12}:file-system/fs-[0-9a-f]+$",
+      "^arn:aws[a-z-]*:ec2:[a-z0-9-]+:[0-9]{12}:volume/vol-[0-9a-f]+$",
       "^arn:aws[a-z-]*:s3:::[a-z0-9.-]+$",
     ]), arn))])
-    error_message = "resource_arns are whole ARNs of RDS databases, EFS file systems and S3 buckets, without *: write arn:aws:s3:::BUCKET."
+    error_message = "resource_arns are whole ARNs of RDS databases, EFS file systems, EBS volumes and S3 buckets, without *: write arn:aws:s3:::BUCKET."
   }
 }
 

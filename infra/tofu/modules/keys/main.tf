@@ -2,7 +2,7 @@ locals {
   name = "${var.project}-${var.environment}"
   iam  = "arn:${data.aws_partition.current.partition}:iam::${var.account_id}:root"
 
-  keys = {
+  all = {
     data = {
       description = "What ${local.name} stores: database, files, file systems, secrets, backups"
       policy      = data.aws_iam_policy_document.iam_decides.json
@@ -22,7 +22,7 @@ data "aws_partition" "current" {}
 
 # Without a key, what it encrypted is lost, backups included: 30 days, the longest that AWS gives, to think again.
 resource "aws_kms_key" "hub" {
-  for_each                = local.keys
+  for_each                = { for name, key in local.all : name => key if contains(var.only, name) }
   description             = each.value.description
   enable_key_rotation     = true
   deletion_window_in_days = 30
@@ -30,7 +30,7 @@ resource "aws_kms_key" "hub" {
 }
 
 resource "aws_kms_alias" "hub" {
-  for_each      = local.keys
+  for_each      = aws_kms_key.hub
   name          = "alias/${local.name}-${each.key}"
-  target_key_id = aws_kms_key.hub[each.key].key_id
+  target_key_id = each.value.key_id
 }

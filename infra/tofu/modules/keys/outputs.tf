@@ -1,14 +1,14 @@
 output "data_arn" {
   description = "ARN of the key for what the hub stores: database, files, file systems, secrets, backups."
-  value       = aws_kms_key.hub["data"].arn
+  value       = try(aws_kms_key.hub["data"].arn, null)
 }
 
 output "logs_arn" {
   description = "ARN of the key for CloudWatch Logs, and for the SNS topic that alarms and budgets publish to."
-  value       = aws_kms_key.hub["logs"].arn
+  value       = try(aws_kms_key.hub["logs"].arn, null)
 }
 
 output "master_arn" {
   description = "ARN of the key that guards the hub's wrapping key (HUB_MASTER_KMS_KEY)."
-  value       = aws_kms_key.hub["master"].arn
+  value       = try(aws_kms_key.hub["master"].arn, null)
 }

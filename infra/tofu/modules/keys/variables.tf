@@ -41,3 +41,15 @@ variable "region" {
     error_message = "region is the code of a region, not of a zone and not its title: write eu-west-2, not eu-west-2a or London."
   }
 }
+
+variable "only" {
+  description = "Which of the keys are made: a stack without a hub needs no `master`."
+  type        = set(string)
+  default     = ["data", "logs", "master"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.only) > 0 && length(setsubtract(var.only, ["data", "logs", "master"])) == 0
+    error_message = "only is some of data, logs and master: write [\"data\", \"logs\"]."
+  }
+}
