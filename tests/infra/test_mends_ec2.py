@@ -36,3 +36,15 @@ def test_a_rule_keeps_its_description(ec2: Any) -> None:
         assert not ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
     finally:
         ec2.delete_security_group(GroupId=group)
+
+
+def test_an_instance_is_measured_every_minute_and_recovered(ec2: Any) -> None:
+    (made,) = ec2.run_instances(ImageId="ami-12c6146b", InstanceType="t3.medium", MinCount=1, MaxCount=1)["Instances"]
+    name = made["InstanceId"]
+    try:
+        ec2.monitor_instances(InstanceIds=[name])
+        (found,) = ec2.describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"]
+        assert found["Monitoring"] == {"State": "enabled"}
+        assert found["MaintenanceOptions"]["AutoRecovery"] == "default"
+    finally:
+        ec2.terminate_instances(InstanceIds=[name])

@@ -36,9 +36,7 @@ def _plan(folder: Path, env: dict[str, str], **modules: dict[str, Any]) -> subpr
     (folder / "main.tf.json").write_text(json.dumps(stack))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [program(), *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
-        )
+        return subprocess.run([program(), *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
 
     assert run("init").returncode == 0
     done = run("plan", "-no-color", "-out=plan")

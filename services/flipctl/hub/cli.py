@@ -21,7 +21,7 @@ from flipctl.hub.quiesce import quiesce
 from flipctl.hub.secrets import Rotation, Secrets
 from flipctl.hub.stack import Stack
 from flipctl.hub.status import look
-from flipctl.hub.tofu import Plan, Tofu
+from flipctl.hub.tofu import Plan, Tofu, program
 from flipctl.images_run import progress
 from flipctl.output import JsonFlag, console, fail, print_json, print_table
 
@@ -38,6 +38,8 @@ class StackName(StrEnum):
 
     BOOTSTRAP = "bootstrap"
     HUB = "hub"
+    DASHBOARD = "dashboard"
+    TRUST_EC2 = "trust_ec2"
 
 
 EnvironmentName = Annotated[str, typer.Argument(help="Which environment, such as stag or prod.", metavar="ENVIRONMENT")]
@@ -157,6 +159,7 @@ def drawing(
 @app.command(epilog="Example: flipctl hub apply stag")
 def apply(
     environment: EnvironmentName,
+    stack: Annotated[StackName, typer.Option(help="Which stack; `bootstrap` has a verb of its own.")] = StackName.HUB,
     values: Values = None,
     folder: Folder = FOLDER,
     yes: Yes = False,
@@ -166,16 +169,16 @@ def apply(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make an environment's hub, or change it to what its values say now: an upgrade is other digests.
+    """Make an environment's hub or host, or change it to what its values say now: an upgrade is other digests.
 
     A plan that would replace or destroy what holds data is refused, unless each such thing is named with --lose.
     """
     with _errors(), progress(f"planning {environment}") as say:
-        stack = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say)
-        planned = stack.plan(frozenset(lose or ()))
+        prepared = Stack.prepare(Environment.named(environment, folder), _applicable(stack), values, say)
+        planned = prepared.plan(frozenset(lose or ()))
     _ask(environment, planned, yes, as_json)
     with _errors(), progress(f"applying {environment}") as say:
-        tofu = Tofu(stack.tofu.folder, say)
+        tofu = Tofu(prepared.tofu.folder, say)
         if planned.changes:
             tofu.apply(planned)
         outputs = tofu.outputs()
@@ -183,27 +186,32 @@ def apply(
         print_json(_document(environment, planned) | {"outputs": outputs})
         return
     _tell_applied(environment, planned)
-    console.print(f"the hub: {outputs['url']}", soft_wrap=True)
+    if stack is StackName.HUB:
+        console.print(f"the hub: {outputs['url']}", soft_wrap=True)
+    else:
+        told = f"{Path(program()).name} -chdir={prepared.tofu.folder} output -raw inventory"
+        console.print(f"the host: {outputs['instance_id']}; Ansible's inventory: {told}", soft_wrap=True)
 
 
 @app.command(epilog="Example: flipctl hub destroy trial")
 def destroy(
     environment: EnvironmentName,
+    stack: Annotated[StackName, typer.Option(help="Which stack.")] = StackName.HUB,
     values: Values = None,
     folder: Folder = FOLDER,
     yes: Annotated[bool, typer.Option("--yes", help="Destroy without asking.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Destroy an environment's hub with its data, if it was applied with `disposable = true`."""
+    """Destroy an environment's hub or host with its data, if it was applied with `disposable = true`."""
     with _errors(), progress(f"planning the end of {environment}") as say:
-        stack = Stack.prepare(Environment.named(environment, folder), StackName.HUB, values, say)
-        planned = stack.plan_destruction()
+        prepared = Stack.prepare(Environment.named(environment, folder), _applicable(stack), values, say)
+        planned = prepared.plan_destruction()
     if not as_json:
         _show(environment, planned)
     if not yes and typer.prompt("this destroys its data; the environment's name, to go on", err=True) != environment:
         fail("that is not its name; nothing was destroyed")
     with _errors(), progress(f"destroying {environment}") as say:
-        Tofu(stack.tofu.folder, say).apply(planned)
+        Tofu(prepared.tofu.folder, say).apply(planned)
     if as_json:
         print_json(_document(environment, planned))
     else:
@@ -279,6 +287,13 @@ def status(
     else:
         print_table(f"{environment}: {outputs['url']}", [asdict(finding) for finding in found])
     raise typer.Exit(1 if faults else 0)
+
+
+def _applicable(stack: StackName) -> StackName:
+    """The stack, unless it is the one below all others, which other verbs make and nothing destroys."""
+    if stack is StackName.BOOTSTRAP:
+        raise HubError("the bootstrap is made by `flipctl hub bootstrap`; docs/hub-aws.md says how it is removed")
+    return stack
 
 
 def _ask(environment: str, planned: Plan, yes: bool, as_json: bool) -> None:

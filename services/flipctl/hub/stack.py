@@ -13,6 +13,7 @@ from flipctl.hub.tofu import HOLDS_DATA, Plan, Tofu, interrupted
 DISPOSABLE: dict[str, dict[str, Any]] = {
     "aws_backup_vault": {"force_destroy": True},
     "aws_cognito_user_pool": {"deletion_protection": "INACTIVE"},
+    "aws_ebs_volume": {"final_snapshot": False},
     "aws_db_instance": {"deletion_protection": False, "skip_final_snapshot": True},
     "aws_s3_bucket": {"force_destroy": True},
 }

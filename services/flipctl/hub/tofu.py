@@ -32,6 +32,7 @@ HOLDS_DATA = frozenset(
         "aws_cloudwatch_log_group",
         "aws_cognito_user_pool",
         "aws_db_instance",
+        "aws_ebs_volume",
         "aws_efs_file_system",
         "aws_kms_key",
         "aws_s3_bucket",

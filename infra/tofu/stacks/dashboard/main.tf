@@ -1,0 +1,63 @@
+# NVIDIA FLARE by itself: its dashboard and its server on one host, in a public subnet that is there.
+
+data "aws_subnet" "host" {
+  id = var.subnet_id
+}
+
+module "keys" {
+  source      = "../../modules/keys"
+  project     = var.project
+  environment = var.environment
+  account_id  = var.account_id
+  region      = var.region
+  only        = ["data", "logs"]
+}
+
+module "alarm_topic" {
+  source      = "../../modules/alarm_topic"
+  project     = var.project
+  environment = var.environment
+  account_id  = var.account_id
+  region      = var.region
+  key_arn     = module.keys.logs_arn
+  emails      = var.emails
+}
+
+module "host" {
+  source          = "../../modules/ec2_host"
+  project         = var.project
+  environment     = var.environment
+  name            = "host"
+  region          = var.region
+  vpc_id          = data.aws_subnet.host.vpc_id
+  subnet          = { id = data.aws_subnet.host.id, zone = data.aws_subnet.host.availability_zone }
+  instance_type   = var.instance_type
+  ami             = var.ami
+  user            = var.user
+  operator_keys   = var.operator_keys
+  key_arn         = module.keys.data_arn
+  root_gb         = var.root_gb
+  data_gb         = var.data_gb
+  ingress         = local.doors
+  egress_ports    = var.egress_ports
+  public          = true
+  policies        = { certificate = data.aws_iam_policy_document.certificate.json }
+  alarm_topic_arn = module.alarm_topic.arn
+  protected       = var.protected
+  disposable      = var.disposable
+
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
+module "backup" {
+  source      = "../../modules/backup"
+  project     = var.project
+  environment = var.environment
+  key_arn     = module.keys.data_arn
+  schedule    = var.backup.schedule
+  keep_days   = var.backup.keep_days
+  disposable  = var.disposable
+
+  permissions_boundary_arn = var.permissions_boundary_arn
+  resource_arns            = { data = module.host.volume_arn }
+}
