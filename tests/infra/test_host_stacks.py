@@ -160,6 +160,7 @@ BAD = [
     ("dashboard", "server_name", "FL.example.org"),
     ("dashboard", "server_name", "dashboard.example.org"),
     ("dashboard", "fl_port", 443),
+    ("dashboard", "admin_port", 443),
     ("dashboard", "admin_port", 8002),
     ("dashboard", "allowed_cidrs", {"fl": []}),
     ("dashboard", "allowed_cidrs", {"admin": ["0.0.0.0/0"]}),

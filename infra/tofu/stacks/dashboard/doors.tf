@@ -1,4 +1,4 @@
-# FLARE 2.9 serves admin consoles at the FL port, too; the port of their own is for kits that ask for one.
+# FLARE listens for admin consoles at a port of their own unless the kits' project gives both the same number.
 locals {
   doors = { for name, door in {
     dashboard = { port = 443, cidrs = var.allowed_cidrs.dashboard }

@@ -90,14 +90,14 @@ variable "fl_port" {
 }
 
 variable "admin_port" {
-  description = "Port of FLARE's admin consoles, where a kit asks for one of their own; FLARE 2.9 serves them at fl_port, too."
+  description = "Port of FLARE's admin consoles, as the kits' project has it (admin_port). The same as fl_port: FLARE serves both at that one."
   type        = number
   default     = 8003
   nullable    = false
 
   validation {
-    condition     = var.admin_port >= 1024 && var.admin_port <= 65535 && var.admin_port != var.fl_port
-    error_message = "admin_port is from 1024 to 65535 and not fl_port: write 8003. With one port for both, leave it, and allowed_cidrs.admin empty."
+    condition     = var.admin_port >= 1024 && var.admin_port <= 65535 && (var.admin_port != var.fl_port || length(var.allowed_cidrs.admin) == 0)
+    error_message = "admin_port is from 1024 to 65535: write 8003. Where it is fl_port, allowed_cidrs.fl says who reaches it: leave allowed_cidrs.admin empty."
   }
 }
 
