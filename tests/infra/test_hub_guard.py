@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from flipctl.cli import app
 from flipctl.hub import HubError
-from flipctl.hub.cli import app
 from flipctl.hub.environment import SOURCES, Environment
 from flipctl.hub.stack import Stack
 from flipctl.hub.tofu import Tofu
@@ -166,21 +165,28 @@ def test_what_a_release_before_had_is_in_no_working_copy(tmp_path: Path) -> None
     assert (copy / "pages/index.html").exists()
 
 
-def test_a_hosts_stack_is_planned_with_a_state_of_its_own(
-    tmp_path: Path, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("stack")
+def test_a_hosts_stack_is_planned_with_a_state_of_its_own(tmp_path: Path) -> None:
     """By the verbs for the hub; what reaches the program says so."""
     program = tmp_path / "program"
-    program.write_text(
-        SCRIPT.replace('case "$1"', f'echo "$@" >> {tmp_path}/told\ncase "$1"').replace(
-            "plan.json", f"{tmp_path}/plan.json"
-        )
-    )
+    script = SCRIPT.replace('case "$1"', f'echo "$@" >> {tmp_path}/told\ncase "$1"')
+    program.write_text(script.replace("plan.json", "/dev/null").replace("state.json", "/dev/null"))
     (tmp_path / "stag").mkdir()
     (tmp_path / "stag/backend.tfbackend").write_text("")
     for name in ("dashboard", "trust_ec2"):
         values = STACKS / name / "example.tfvars"
-        arguments = ["plan", "stag", "--stack", name, "--values", str(values), "--folder", str(tmp_path), "--json"]
+        arguments = [
+            "hub",
+            "plan",
+            "stag",
+            "--stack",
+            name,
+            "--values",
+            str(values),
+            "--folder",
+            str(tmp_path),
+            "--json",
+        ]
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 0, done.output
         assert f"-backend-config=key=stag/{name}.tfstate" in (tmp_path / "told").read_text()
@@ -188,6 +194,6 @@ def test_a_hosts_stack_is_planned_with_a_state_of_its_own(
 
 @pytest.mark.parametrize("verb", ["apply", "destroy"])
 def test_the_bootstrap_has_verbs_of_its_own(verb: str, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, [verb, "stag", "--stack", "bootstrap", "--folder", str(tmp_path)])
+    done = CliRunner().invoke(app, ["hub", verb, "stag", "--stack", "bootstrap", "--folder", str(tmp_path)])
     assert done.exit_code != 0
     assert "made by `flipctl hub bootstrap`" in " ".join(done.output.split())
