@@ -1,6 +1,8 @@
 """What `flipctl hub` refuses to destroy, and what it lets go on; OpenTofu is a script that answers what it is told."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +199,19 @@ def test_the_bootstrap_has_verbs_of_its_own(verb: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["hub", verb, "stag", "--stack", "bootstrap", "--folder", str(tmp_path)])
     assert done.exit_code != 0
     assert "made by `flipctl hub bootstrap`" in " ".join(done.output.split())
+
+
+def test_of_two_verbs_in_one_folder_the_second_is_told_to_wait(tmp_path: Path) -> None:
+    values = tmp_path / "trial.tfvars"
+    values.touch()
+    place = Environment.named("trial", tmp_path)
+    again = [sys.executable, "-c", "import sys; from flipctl.cli import main; main()"]
+    again += ["hub", "plan", "trial", "--stack", "trust_ec2", "--values", str(values), "--folder", str(tmp_path)]
+    copy = place.working_copy("hub", values)
+    (copy / "main.tf").write_text("as it is while it is applied")
+    place.backend_file.touch()
+    second = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert f"another `flipctl hub` works with trial in {tmp_path}" in " ".join(second.stderr.split())
+    assert (copy / "main.tf").read_text() == "as it is while it is applied"
+    assert place.working_copy("hub", values) == copy, "one process may do several things"

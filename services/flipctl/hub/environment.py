@@ -1,15 +1,18 @@
 """One deployment, such as stag or prod: its name, and the folder in which its stacks are worked on."""
 
+import fcntl
 import json
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from flipctl.hub import HubError
 
 SOURCES = Path(__file__).resolve().parents[3] / "infra/tofu"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,8}[a-z0-9]")
+_held: dict[Path, TextIO] = {}  # locks of this process, which end with it
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,12 @@ class Environment:
         Returns the stack's folder. What OpenTofu keeps there stays; what a release before had is removed.
 
         Raises:
-            HubError: there are no values for the environment.
+            HubError: there are no values for the environment, or another process works there.
         """
         given = values or SOURCES / "stacks" / stack / f"{self.name}.tfvars"
         if not given.is_file():
             raise HubError(f"{given} does not exist; copy {given.parent / 'example.tfvars'} there and fill it in")
+        self._claim()
         copy = self.folder / "tofu"
         for path in [copy / "modules", *(copy / "stacks" / stack).glob("*")]:
             if path.is_dir() and path.name != ".terraform":
@@ -59,8 +63,23 @@ class Environment:
             shutil.copytree(
                 SOURCES / part, copy / part, ignore=shutil.ignore_patterns(".terraform*"), dirs_exist_ok=True
             )
-        self.folder.chmod(0o700)
         # In this order, the latter counts: nobody applies stag with the name of prod in its values.
         shutil.copyfile(given, copy / "stacks" / stack / "1-values.auto.tfvars")
         (copy / "stacks" / stack / "2-environment.auto.tfvars.json").write_text(json.dumps({"environment": self.name}))
         return copy / "stacks" / stack
+
+    def _claim(self) -> None:
+        """Keeps other processes out of the folder: each would copy a stack over the one that runs."""
+        if self.folder in _held:
+            return
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise HubError(
+                f"another `flipctl hub` works with {self.name} in {self.folder.parent}; wait until it has ended"
+            ) from None
+        _held[self.folder] = lock
