@@ -87,7 +87,7 @@ def onboard(
 ) -> None:
     """Register a trust and make its kit: one file, encrypted for the site's operator and signed.
 
-    The password is asked for, or taken from FLIP_PASSWORD; a passphrase likewise from FLIP_KIT_PASSPHRASE.
+    Signs in by FLIP_TOKEN (see flipctl sign-in) or FLIP_PASSWORD, or asks; a passphrase comes from FLIP_KIT_PASSPHRASE.
     """
     order = _order(name, hub, to, passphrase, signing_key, fl_server, fl_ca, hub_ca, days)
     _issue(order, via, ca or hub_ca, email, out, lambda api: api.post("/trusts", {"name": name}), as_json)
@@ -239,7 +239,7 @@ def register(
 ) -> None:
     """Register a trust and write its keys as they are, for a site on this machine. For others: onboard.
 
-    The password is asked for, or taken from FLIP_PASSWORD.
+    Signs in by FLIP_TOKEN (see flipctl sign-in) or FLIP_PASSWORD, or asks.
     """
     if kit.exists():
         fail(f"{kit} exists; name another file, so that no kit is lost")

@@ -38,7 +38,7 @@ def quiesce(
 ) -> None:
     """Let no job start, before an upgrade; running ones go on, new ones wait until it is off. For administrators.
 
-    The password is asked for, or taken from FLIP_PASSWORD.
+    Signs in by FLIP_TOKEN (see flipctl sign-in) or FLIP_PASSWORD, or asks.
     """
     if wait and turn is Turn.OFF:
         fail("--wait goes with on and status: with off jobs start", 2)

@@ -39,7 +39,7 @@ def status(
 ) -> None:
     """How this trust's or hub's host is now; with --hub how all trusts, nets and models are. Exit status 1 on a fault.
 
-    For --hub the password is asked for, or taken from FLIP_PASSWORD.
+    With --hub it signs in by FLIP_TOKEN (see flipctl sign-in) or FLIP_PASSWORD, or asks.
     """
     if hub is not None:
         if email is None:
